@@ -1,0 +1,1 @@
+"""Chips -> (feature map, mean): frozen embedding models, each with its spec."""

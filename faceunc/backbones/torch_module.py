@@ -1,0 +1,76 @@
+"""Any torch module whose output is the embedding, with a named layer whose output is the feature map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from faceunc.backbones.base import TorchBackbone
+from faceunc.backbones.precision import choose_precision
+from faceunc.backbones.spec import BackboneSpec
+from faceunc.errors import InputError
+
+
+class HookedModule(nn.Module):
+    """Wraps a module so that its call returns (feature map, embedding): what two of its layers gave on the way.
+
+    Args:
+        module: any module that takes (N, 3, S, S).
+        feature_layer: dotted name of the layer whose output is the feature map.
+        embedding_layer: the same for the embedding before normalisation; None takes the module's own output.
+    """
+
+    def __init__(self, module: nn.Module, feature_layer: str, embedding_layer: str | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self._seen: dict[str, Tensor] = {}
+        self._watch("features", feature_layer)
+        if embedding_layer is not None:
+            self._watch("embedding", embedding_layer)
+
+    def _watch(self, role: str, layer: str) -> None:
+        layers = dict(self.module.named_modules())
+        if layer not in layers or not layer:
+            names = ", ".join(name for name in layers if name and "." not in name)
+            raise InputError(f"{role} layer must name a layer of the module (such as {names}). Got {layer!r} instead.")
+
+        def keep(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            self._seen[role] = output
+
+        layers[layer].register_forward_hook(keep)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (feature map, embedding)."""
+        self._seen.clear()
+        output = self.module(x)
+        if "features" not in self._seen:
+            raise InputError("the feature layer was not reached by the module's forward pass")
+        return self._seen["features"], self._seen.get("embedding", output)
+
+
+def module_backbone(
+    module: nn.Module,
+    spec: BackboneSpec,
+    feature_layer: str,
+    embedding_layer: str | None = None,
+    precision: str = "float32",
+) -> TorchBackbone:
+    """Make a backbone of any embedding module.
+
+    The module is called on (N, 3, S, S) float32 and must return (N, ``spec.dim``); the layer ``feature_layer`` must give
+    (N, \\*``spec.feature_shape``). Both are checked once with a blank chip.
+
+    Raises:
+        InputError: unknown layer, or shapes that differ from the spec.
+    """
+    hooked = HookedModule(module.eval(), feature_layer, embedding_layer)
+    backbone = TorchBackbone(hooked, spec, "float32")
+    side = spec.input_size
+    with torch.no_grad():
+        feature_map, raw = hooked(torch.zeros(1, 3, side, side))
+    if tuple(feature_map.shape[1:]) != spec.feature_shape or tuple(raw.shape[1:]) != (spec.dim,):
+        raise InputError(
+            f"backbone {spec.name}: the spec says features {spec.feature_shape} and {spec.dim} dimensions. "
+            f"Got {tuple(feature_map.shape[1:])} and {tuple(raw.shape[1:])} instead."
+        )
+    return choose_precision(backbone, precision)

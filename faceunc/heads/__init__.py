@@ -1,0 +1,1 @@
+"""Variance heads: feature map -> log_var. Small, trainable; the backbone below stays frozen."""

@@ -1,0 +1,115 @@
+"""PFE's variance head: the module of the paper, and a small regularised one for little data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ARCHITECTURES = ("pooled", "paper")
+VARIANCES = ("per-dimension", "scalar")
+MIN_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class PFEConfig:
+    """Shape of a head.
+
+    Attributes:
+        feature_shape: (C, h, w) of the backbone's feature map. dim: D of its embedding.
+        architecture: "pooled": spatial mean and standard deviation -> ``hidden`` -> output, with dropout;
+            "paper": the flattened map -> D -> D, as Shi & Jain published it (it overfits on small data).
+        variance: "per-dimension" gives log_var (N, D), "scalar" (N, 1).
+        hidden, dropout: of the pooled architecture.
+        bias: where log_var starts, ``log(mean genuine d^2 / (2 D))`` of the training data; the paper's -7 fits D = 512.
+    """
+
+    feature_shape: tuple[int, int, int]
+    dim: int
+    architecture: str = "pooled"
+    variance: str = "per-dimension"
+    hidden: int = 64
+    dropout: float = 0.2
+    bias: float = -7.0
+
+    def __post_init__(self) -> None:
+        for value, allowed, name in (
+            (self.architecture, ARCHITECTURES, "architecture"),
+            (self.variance, VARIANCES, "variance"),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}. Got {value!r} instead.")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives an image."""
+        return self.dim if self.variance == "per-dimension" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; ``PFEConfig(**values)`` reads them (lists become tuples)."""
+        return asdict(self)
+
+
+class PFEHead(nn.Module):
+    """Feature map (N, C, h, w) -> log_var (N, D) or (N, 1), natural log of the variance on the unit sphere.
+
+    In two steps, so that training can cache the first: :meth:`pool` is fixed, :meth:`from_pooled` learns.
+    ``log_var = log(1e-6 + exp(l))``. Source: Shi & Jain, ICCV 2019, section 4 and their published module.
+    """
+
+    def __init__(self, config: PFEConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, height, width = config.feature_shape
+        if config.architecture == "paper":
+            self.body = _paper_body(channels * height * width, config)
+            self.scale = nn.Parameter(torch.tensor(1e-4))
+            self.bias = nn.Parameter(torch.tensor(float(config.bias)))
+        else:
+            self.body = _pooled_body(2 * channels, config)
+
+    def pool(self, feature_map: Tensor) -> Tensor:
+        """The part without parameters: (N, C, h, w) -> (N, P)."""
+        if self.config.architecture == "paper":
+            return feature_map.flatten(1)
+        flat = feature_map.flatten(2)
+        mean = flat.mean(2)
+        deviation = (flat.square().mean(2) - mean.square()).clamp_min(0).sqrt()
+        return torch.cat([mean, deviation], 1)
+
+    def from_pooled(self, pooled: Tensor) -> Tensor:
+        """The learned part: (N, P) -> log_var."""
+        raw = self.body(pooled)
+        if self.config.architecture == "paper":
+            raw = self.scale * raw + self.bias
+        return torch.logaddexp(raw, torch.full_like(raw, math.log(MIN_VARIANCE)))
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """(N, C, h, w) -> log_var (N, D) or (N, 1)."""
+        return self.from_pooled(self.pool(feature_map))
+
+
+def _pooled_body(inputs: int, config: PFEConfig) -> nn.Sequential:
+    last = nn.Linear(config.hidden, config.outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, config.bias)
+    return nn.Sequential(
+        nn.BatchNorm1d(inputs),
+        nn.Linear(inputs, config.hidden),
+        nn.ReLU(),
+        nn.Dropout(config.dropout),
+        last,
+    )
+
+
+def _paper_body(inputs: int, config: PFEConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, config.dim, bias=False),
+        nn.BatchNorm1d(config.dim, eps=1e-3),
+        nn.ReLU(),
+        nn.Linear(config.dim, config.outputs, bias=False),
+        nn.BatchNorm1d(config.outputs, eps=1e-3, affine=False),
+    )

@@ -1,0 +1,1 @@
+"""Files or arrays -> detected, aligned chips; folder datasets; deterministic degradations."""

@@ -1,0 +1,109 @@
+"""Landmarks of a whole photo set, found once and kept: detection is the slowest stage, and no backbone changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from faceunc.errors import ImageError
+from faceunc.images.align import centre_landmarks
+from faceunc.images.detect import Detection, FaceDetector
+from faceunc.images.photos import PhotoSet
+from faceunc.images.read import read_image
+from faceunc.progress import bar
+from faceunc.storage import atomic_write
+
+STATES = ("found", "no_face", "unreadable")
+_CHUNK = 400
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What detection found on every photograph of a set.
+
+    Attributes:
+        points: float32 (N, 5, 2); where no face was found, those of a centred face (LFW's rule: a pair is never dropped).
+        state: uint8 (N,), index into :data:`STATES`.
+        face_size: float32 (N,), side of the face in pixels; NaN where none was found.
+        score: float32 (N,), the detector's probability; NaN where none was found.
+    """
+
+    points: NDArray[np.float32]
+    state: NDArray[np.uint8]
+    face_size: NDArray[np.float32]
+    score: NDArray[np.float32]
+
+    def counts(self) -> dict[str, int]:
+        """How many photographs are in each state."""
+        return {name: int((self.state == code).sum()) for code, name in enumerate(STATES)}
+
+
+def find_landmarks(
+    photos: PhotoSet, detector: FaceDetector, cache: Path, show: bool | None = None
+) -> Landmarks:
+    """Landmarks of every photograph, from ``cache`` where they are there, else found now and stored chunk by chunk.
+
+    A run that is killed goes on where it stopped. Photographs that cannot be read count as ``unreadable``.
+    """
+    folder = cache / "landmarks" / f"{photos.sha256[:16]}-{detector.name}"
+    parts = []
+    with bar("detect", len(photos), show=show) as progress, ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(photos), _CHUNK):
+            part = photos.subset(range(start, min(start + _CHUNK, len(photos))))
+            parts.append(_chunk(part, detector, folder / f"{start:08d}.safetensors", pool))
+            progress.update(len(part))
+    return Landmarks(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _chunk(
+    photos: PhotoSet, detector: FaceDetector, path: Path, pool: ThreadPoolExecutor
+) -> dict[str, NDArray[np.generic]]:
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError):
+        pass
+    rows = [row for batch in _batches(photos, detector.batch_size) for row in _detect_batch(batch, detector, pool)]
+    arrays = {
+        "points": np.stack([row[0] for row in rows]).astype(np.float32),
+        "state": np.array([row[1] for row in rows], np.uint8),
+        "face_size": np.array([row[2] for row in rows], np.float32),
+        "score": np.array([row[3] for row in rows], np.float32),
+    }
+    atomic_write(path, save(arrays))
+    return arrays
+
+
+def _batches(photos: PhotoSet, size: int) -> Iterator[list[Path]]:
+    paths = photos.paths
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+Row = tuple[NDArray[np.float32], int, float, float]
+
+
+def _detect_batch(paths: list[Path], detector: FaceDetector, pool: ThreadPoolExecutor) -> list[Row]:
+    images = list(pool.map(_read_or_none, paths))
+    detections = iter(detector([image for image in images if image is not None]))
+    return [_row(image, next(detections) if image is not None else None) for image in images]
+
+
+def _row(image: NDArray[np.uint8] | None, detection: Detection | None) -> Row:
+    if detection is not None:
+        return detection.landmarks, 0, detection.size, detection.score
+    height, width = image.shape[:2] if image is not None else (250, 250)
+    return centre_landmarks(width, height), 1 if image is not None else 2, np.nan, np.nan
+
+
+def _read_or_none(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        return read_image(path)
+    except ImageError:
+        return None

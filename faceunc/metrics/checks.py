@@ -1,0 +1,22 @@
+"""The one door check of all metrics on scores and labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def scores_and_labels(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Return 1-D arrays of one length, scores finite, both labels present.
+
+    Raises:
+        ValueError: otherwise, saying what was expected and what came.
+    """
+    values, labels = np.asarray(scores), np.asarray(same).astype(bool)
+    if values.ndim != 1 or values.shape != labels.shape:
+        raise ValueError(f"scores and same must be (P,) both. Got {values.shape} and {labels.shape} instead.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"scores must be finite. Got {int((~np.isfinite(values)).sum())} NaN or infinite values.")
+    if labels.all() or not labels.any():
+        raise ValueError(f"same must hold genuine and impostor pairs. Got {int(labels.sum())} genuine of {len(labels)}.")
+    return values, labels

@@ -1,0 +1,1 @@
+"""Evaluation protocols: files or lists of identities -> pairs, templates, folds. They know nothing of models."""

@@ -1,0 +1,68 @@
+"""LFW's pair files: View 2 (``pairs.txt``, ten folds) and View 1 (``pairsDevTrain.txt``, ``pairsDevTest.txt``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from faceunc.errors import InputError
+from faceunc.protocols.pairs import PairProtocol
+
+_VIEW1 = "pairsDevTrain.txt and pairsDevTest.txt"
+
+
+def read_pairs(path: str | Path) -> PairProtocol:
+    """Read a file in the layout of LFW's ``pairs.txt``.
+
+    Line 1 is ``folds<TAB>n`` (View 2) or ``n`` (View 1, one fold); then per fold n genuine lines ``name i j`` and n
+    impostor lines ``nameA i nameB j``, in this order. No pair is ever dropped or moved.
+
+    Raises:
+        InputError: missing file, or a line or count that does not fit (the message names the line).
+    """
+    path = Path(path)
+    try:
+        lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected LFW's pair file, no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected LFW's pair file in UTF-8 ({error})") from None
+    folds, per_class = _header(lines, path)
+    rows = [_row(line, number, path) for number, line in enumerate(lines[1:], 2)]
+    if len(rows) != 2 * folds * per_class:
+        raise InputError(f"{path}: the header promises {2 * folds * per_class} pairs, the file holds {len(rows)}")
+    same = np.array([row[2] for row in rows])
+    expected = np.tile(np.repeat([True, False], per_class), folds)
+    if not np.array_equal(same, expected):
+        line = int(np.argmax(same != expected)) + 2
+        raise InputError(f"{path}, line {line}: each fold must hold {per_class} genuine, then {per_class} impostor pairs")
+    fold = np.repeat(np.arange(folds), 2 * per_class)
+    return PairProtocol(tuple(row[0] for row in rows), tuple(row[1] for row in rows), same, fold)
+
+
+def _header(lines: list[list[str]], path: Path) -> tuple[int, int]:
+    fields = lines[0] if lines else []
+    if not 1 <= len(fields) <= 2 or not all(field.isdigit() and int(field) > 0 for field in fields):
+        got = " ".join(fields) or "an empty file"
+        raise InputError(f"{path}, line 1: expected 'folds n' or 'n' (as in {_VIEW1}). Got {got!r} instead.")
+    numbers = [int(field) for field in fields]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (1, numbers[0])
+
+
+def _row(fields: list[str], number: int, path: Path) -> tuple[str, str, bool]:
+    try:
+        if len(fields) == 3:
+            name, i, j = fields
+            return image_id(name, int(i)), image_id(name, int(j)), True
+        if len(fields) == 4:
+            name_a, a, name_b, b = fields
+            return image_id(name_a, int(a)), image_id(name_b, int(b)), False
+    except ValueError:
+        pass
+    raise InputError(f"{path}, line {number}: expected 'name i j' or 'nameA i nameB j'. Got {' '.join(fields)!r} instead.")
+
+
+def image_id(name: str, number: int) -> str:
+    """LFW's file name of the ``number``-th photograph (1-based) of a person."""
+    return f"{name}/{name}_{number:04d}.jpg"

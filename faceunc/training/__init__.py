@@ -1,0 +1,1 @@
+"""Feature cache, identity-balanced sampler, the loop, cross-fitting by identity, the collapse check."""

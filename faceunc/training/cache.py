@@ -1,0 +1,180 @@
+"""Features of every view of a photo set on disk: computed once, resumable, memory-mapped.
+
+A view lies in a folder named after all that its numbers depend on (data, detector, alignment, backbone and its weights,
+precision) and holds one ``.npy`` an array, and ``progress.json`` with the number of finished rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from faceunc.backbones.base import Backbone
+from faceunc.backbones.spec import BackboneSpec
+from faceunc.errors import ImageError
+from faceunc.images.align import align_face
+from faceunc.images.landmarks import Landmarks
+from faceunc.images.photos import PhotoSet
+from faceunc.images.read import read_image
+from faceunc.images.views import View, sharpness
+from faceunc.progress import bar
+from faceunc.storage import atomic_write, output_errors
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Features:
+    """One view of a photo set, memory-mapped, rows in the order of the set.
+
+    Attributes:
+        mean: float32 (N, D), L2-normalised embedding.
+        feature_map: float16 (N, C, h, w).
+        norm: float32 (N,), length of the raw embedding.
+        sharpness: float32 (N,), variance of the chip's Laplacian.
+    """
+
+    mean: NDArray[np.float32]
+    feature_map: NDArray[np.float16]
+    norm: NDArray[np.float32]
+    sharpness: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Everything that features depend on: the photographs, their landmarks, the backbone, and where they are kept."""
+
+    photos: PhotoSet
+    landmarks: Landmarks
+    detector_name: str
+    backbone: Backbone
+    cache: Path
+
+    def folder(self, view: View) -> Path:
+        """Where the features of ``view`` lie."""
+        spec = self.backbone.spec
+        parts = [self.photos.sha256, self.detector_name, spec.alignment, spec.sha256, self.backbone.precision]
+        key = blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+        return self.cache / "features" / f"{spec.name}-{key}" / view.name
+
+    def features(self, views: Sequence[View], show: bool | None = None) -> dict[View, Features]:
+        """Features of each view, from the cache or computed now; a killed run goes on where it stopped.
+
+        Raises:
+            OutputError: when the cache cannot be written.
+        """
+        writers = {view: _ViewWriter(self.folder(view), len(self.photos), self.backbone.spec) for view in views}
+        open_views = [view for view in views if writers[view].done < len(self.photos)]
+        if open_views:
+            self._compute({view: writers[view] for view in open_views}, show)
+        return {view: writer.read() for view, writer in writers.items()}
+
+    def _compute(self, writers: dict[View, _ViewWriter], show: bool | None) -> None:
+        first = min(writer.done for writer in writers.values())
+        name = f"embed {len(writers)} view(s), {self.backbone.spec.name}"
+        with bar(name, len(self.photos), initial=first, show=show) as progress:
+            for start, chips in self._chips(list(writers), first):
+                for column, writer in enumerate(writers.values()):
+                    if writer.done <= start:
+                        batch = np.stack([row[column] for row in chips])
+                        writer.write(start, batch, self.backbone)
+                progress.update(len(chips))
+
+    def _chips(self, views: list[View], first: int) -> Iterator[tuple[int, list[list[NDArray[np.uint8]]]]]:
+        """Batches of chips, (row, view), made ahead in threads while the backbone works."""
+        starts = range(first, len(self.photos), _BATCH)
+        with ThreadPoolExecutor(2) as pool:
+
+            def submit(start: int) -> list[Future[list[NDArray[np.uint8]]]]:
+                rows = range(start, min(start + _BATCH, len(self.photos)))
+                return [pool.submit(self._views_of, row, views) for row in rows]
+
+            ahead = [submit(start) for start in starts[:2]]
+            for position, start in enumerate(starts):
+                current = ahead.pop(0)
+                if position + 2 < len(starts):
+                    ahead.append(submit(starts[position + 2]))
+                yield start, [future.result() for future in current]
+
+    def _views_of(self, row: int, views: list[View]) -> list[NDArray[np.uint8]]:
+        spec, name = self.backbone.spec, self.photos.ids[row]
+        try:
+            image = read_image(self.photos.root / name)
+            chip = align_face(image, self.landmarks.points[row], spec.template, spec.input_size)
+        except ImageError:  # counted as unreadable by the landmarks; its row holds a grey chip and is never trained on
+            chip = np.full((spec.input_size, spec.input_size, 3), 127, np.uint8)
+        return [view.apply(chip, name) for view in views]
+
+
+class _ViewWriter:
+    """The arrays of one view on disk, and how many rows of them are done."""
+
+    def __init__(self, folder: Path, rows: int, spec: BackboneSpec) -> None:
+        self.folder, self.rows = folder, rows
+        self.shapes = {
+            "mean": ((rows, spec.dim), np.float32),
+            "feature_map": ((rows, *spec.feature_shape), np.float16),
+            "norm": ((rows,), np.float32),
+            "sharpness": ((rows,), np.float32),
+        }
+        self.done = self._read_done()
+        self._arrays: dict[str, NDArray[np.generic]] = {}
+
+    def _read_done(self) -> int:
+        try:
+            done = int(json.loads((self.folder / "progress.json").read_text())["done"])
+            self.read()
+            return min(max(done, 0), self.rows)
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def write(self, start: int, chips: NDArray[np.uint8], backbone: Backbone) -> None:
+        """Embed one batch and store its rows."""
+        if not self._arrays:
+            self._open()
+        output = backbone(chips)
+        stop = start + len(chips)
+        values = {
+            "mean": output.mean.numpy(),
+            "feature_map": output.feature_map.numpy(),
+            "norm": output.norm.numpy(),
+            "sharpness": np.array([sharpness(chip) for chip in chips], np.float32),
+        }
+        for name, value in values.items():
+            self._arrays[name][start:stop] = value
+        self.done = stop
+        if self.done == self.rows or (self.done // _BATCH) % 16 == 0:
+            self._commit()
+
+    def _open(self) -> None:
+        with output_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            mode = "r+" if self.done else "w+"
+            for name, (shape, dtype) in self.shapes.items():
+                kwargs = {} if self.done else {"dtype": dtype, "shape": shape}
+                self._arrays[name] = open_memmap(self.folder / f"{name}.npy", mode=mode, **kwargs)
+
+    def _commit(self) -> None:
+        for array in self._arrays.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+        atomic_write(self.folder / "progress.json", json.dumps({"done": self.done}).encode())
+
+    def read(self) -> Features:
+        """Open the view read-only; ValueError when a file does not have the expected shape."""
+        arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in self.shapes}
+        for name, (shape, dtype) in self.shapes.items():
+            if arrays[name].shape != shape or arrays[name].dtype != dtype:
+                raise ValueError(f"{self.folder / name}.npy: expected {dtype} {shape}, got {arrays[name].shape}")
+        return Features(**arrays)
