@@ -21,6 +21,7 @@ FORMAT = "faceunc-embeddings-1"
 # What must agree before two embeddings may be compared: by cosine, and by a score that reads the variance.
 MEAN_KEYS = ("backbone", "backbone_sha256", "alignment")
 VARIANCE_KEYS = (*MEAN_KEYS, "head", "head_sha256")
+_TYPES = {"mean": np.float32, "log_var": np.float32, "epistemic": np.float32, "ids": np.uint8, "id_ends": np.int64}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Embeddings:
         if not isinstance(index, slice):
             if index.ndim != 1:
                 raise TypeError("index with a slice, a list of positions or a mask; for one row use e[i : i + 1]")
+            if index.dtype == bool and len(index) != len(self):
+                raise IndexError(f"a mask must have {len(self)} entries. Got {len(index)} instead.")
+            if len(index) and index.dtype.kind not in "biu":
+                raise TypeError(f"positions must be integers. Got {index.dtype} instead.")
             index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         ids = self.ids[index] if isinstance(index, slice) else [self.ids[i] for i in index]
         epistemic = None if self.epistemic is None else self.epistemic[index]
@@ -123,6 +128,9 @@ def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
         raise InputError("concatenate needs at least one Embeddings, got none")
     for part in parts[1:]:
         check_compatible(parts[0], part)
+        if part.log_var.shape[1] != parts[0].log_var.shape[1]:
+            widths = f"{parts[0].log_var.shape[1]} and {part.log_var.shape[1]}"
+            raise IncompatibleError(f"embeddings that cannot be joined: log_var with {widths} columns")
     epistemic = [part.epistemic for part in parts if part.epistemic is not None]
     return Embeddings(
         np.concatenate([part.mean for part in parts]),
@@ -184,16 +192,24 @@ def load_embeddings(path: Path) -> Embeddings:
             arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
         for array in arrays.values():
             array.flags.writeable = False
+        _check_types(arrays)
         ids = _PackedIds(arrays["ids"], arrays["id_ends"])
         _check_ends(arrays["ids"], arrays["id_ends"])
         meta = {str(k): str(v) for k, v in json.loads(header["meta"]).items()}
         return Embeddings(arrays["mean"], arrays["log_var"], ids, arrays.get("epistemic"), meta)
-    except (SafetensorError, OSError, KeyError, ValueError, AttributeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged or foreign embeddings file ({error})") from None
 
 
+def _check_types(arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, expected in _TYPES.items():
+        if name in arrays and arrays[name].dtype != expected:
+            raise ValueError(f"{name} must be {np.dtype(expected)}, got {arrays[name].dtype}")
+
+
 def _check_ends(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
-    if ends.ndim != 1 or (len(ends) and (ends[0] < 0 or (np.diff(ends) < 0).any() or ends[-1] != len(data))):
+    flat = data.ndim == 1 and ends.ndim == 1
+    if not flat or (len(ends) and (ends[0] < 0 or (np.diff(ends) < 0).any() or ends[-1] != len(data))):
         raise ValueError("the table of names does not fit the names")
 
 

@@ -55,7 +55,7 @@ def check_chips(chips: NDArray[np.uint8], spec: BackboneSpec) -> None:
 def to_input(chips: NDArray[np.uint8], spec: BackboneSpec) -> Tensor:
     """Turn chips into the model's float32 input (N, 3, S, S), channels-last in memory."""
     ordered = chips if spec.colour == "RGB" else chips[..., ::-1]
-    pixels = torch.from_numpy(np.array(ordered, copy=not ordered.flags.writeable, order="C")).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.require(ordered, requirements=("C", "W"))).permute(0, 3, 1, 2)
     mean = torch.tensor(spec.mean, dtype=torch.float32).view(1, 3, 1, 1)
     return ((pixels.float() - mean) * spec.scale).contiguous(memory_format=torch.channels_last)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -57,8 +56,8 @@ def load_facenet(trained_on: str, weight_file: str | Path | None = None, precisi
         state = torch.load(path, map_location="cpu", weights_only=True)
         # the published files carry the classifier of their training set as well
         network.load_state_dict({k: v for k, v in state.items() if not k.startswith("logits.")})
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # unpicklers of foreign bytes raise nearly anything, some of it without a text
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: expected a state dict of InceptionResnetV1 ({reason})") from None
     spec = facenet_spec(f"facenet-{trained_on}", sha256_file(path))
     return module_backbone(network, spec, FEATURE_LAYER, EMBEDDING_LAYER, precision)
@@ -72,7 +71,7 @@ def _downloaded(trained_on: str) -> Path:
     try:
         InceptionResnetV1(pretrained=trained_on)
         return max(folder.glob(f"*{trained_on}*.pt"))
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # no network, or a damaged file in the cache: see load_facenet
         raise InputError(
             f"facenet-{trained_on}: the weights are not in {folder} and could not be downloaded ({error}). "
             f"With internet, fetch the *-{trained_on}.pt of {_DOWNLOADS} and put it into that folder."

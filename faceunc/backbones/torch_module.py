@@ -24,6 +24,7 @@ class HookedModule(nn.Module):
         super().__init__()
         self.module = module
         self._seen: dict[str, Tensor] = {}
+        self._output_embeds = embedding_layer is None
         self._watch("features", feature_layer)
         if embedding_layer is not None:
             self._watch("embedding", embedding_layer)
@@ -43,9 +44,11 @@ class HookedModule(nn.Module):
         """Return (feature map, embedding)."""
         self._seen.clear()
         output = self.module(x)
-        if "features" not in self._seen:
-            raise InputError("the feature layer was not reached by the module's forward pass")
-        return self._seen["features"], self._seen.get("embedding", output)
+        seen = {"embedding": output, **self._seen} if self._output_embeds else self._seen
+        for role in ("features", "embedding"):
+            if not isinstance(seen.get(role), Tensor):
+                raise InputError(f"the {role} layer gave no tensor in the module's forward pass")
+        return seen["features"], seen["embedding"]
 
 
 def module_backbone(
@@ -66,8 +69,12 @@ def module_backbone(
     hooked = HookedModule(module.eval(), feature_layer, embedding_layer)
     backbone = TorchBackbone(hooked, spec, "float32")
     side = spec.input_size
-    with torch.no_grad():
-        feature_map, raw = hooked(torch.zeros(1, 3, side, side))
+    try:
+        with torch.no_grad():
+            feature_map, raw = hooked(torch.zeros(1, 3, side, side))
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"backbone {spec.name}: the module does not take (1, 3, {side}, {side}): {reason}") from error
     if tuple(feature_map.shape[1:]) != spec.feature_shape or tuple(raw.shape[1:]) != (spec.dim,):
         raise InputError(
             f"backbone {spec.name}: the spec says features {spec.feature_shape} and {spec.dim} dimensions. "

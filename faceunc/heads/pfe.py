@@ -25,6 +25,7 @@ class PFEConfig:
         variance: "per-dimension" gives log_var (N, D), "scalar" (N, 1).
         hidden, dropout: of the pooled architecture.
         bias: where log_var starts, ``log(mean genuine d^2 / (2 D))`` of the training data; the paper's -7 fits D = 512.
+        spread, centre: the output is stretched to ``centre + spread * (log_var - centre)``, see training/spread.py.
     """
 
     feature_shape: tuple[int, int, int]
@@ -32,8 +33,10 @@ class PFEConfig:
     architecture: str = "pooled"
     variance: str = "per-dimension"
     hidden: int = 64
-    dropout: float = 0.2
+    dropout: float = 0.5
     bias: float = -7.0
+    spread: float = 1.0
+    centre: float = 0.0
 
     def __post_init__(self) -> None:
         for value, allowed, name in (
@@ -57,7 +60,7 @@ class PFEHead(nn.Module):
     """Feature map (N, C, h, w) -> log_var (N, D) or (N, 1), natural log of the variance on the unit sphere.
 
     In two steps, so that training can cache the first: :meth:`pool` is fixed, :meth:`from_pooled` learns.
-    ``log_var = log(1e-6 + exp(l))``. Source: Shi & Jain, ICCV 2019, section 4 and their published module.
+    ``log_var = log(1e-6 + exp(l))``, l stretched as the config says. Source: Shi & Jain, ICCV 2019, section 4 and their published module.
     """
 
     def __init__(self, config: PFEConfig) -> None:
@@ -85,7 +88,8 @@ class PFEHead(nn.Module):
         raw = self.body(pooled)
         if self.config.architecture == "paper":
             raw = self.scale * raw + self.bias
-        return torch.logaddexp(raw, torch.full_like(raw, math.log(MIN_VARIANCE)))
+        stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
+        return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """(N, C, h, w) -> log_var (N, D) or (N, 1)."""

@@ -89,6 +89,7 @@ def load_head(path: str | Path) -> StoredHead:
         with torch.device("meta"):  # sizes come from the file's tensors, not from what its text promises
             head = PFEHead(PFEConfig(**config))
         head.load_state_dict(state, assign=True)
+        card = json.loads(metadata.get("card", "{}"))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or foreign head ({str(error).splitlines()[0]})") from None
     return StoredHead(
@@ -97,7 +98,7 @@ def load_head(path: str | Path) -> StoredHead:
         metadata.get("backbone", ""),
         metadata.get("backbone_sha256", ""),
         metadata.get("alignment", ""),
-        json.loads(metadata.get("card", "{}")),
+        card,
         path.stem,
         sha256_file(path),
     )

@@ -40,7 +40,7 @@ def align_face(
     """
     matrix = similarity_transform(landmarks, template)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    shrink = int(0.5 / scale) if scale > 0 else 1
+    shrink = int(1.0 / scale) if scale > 0 else 1
     if shrink >= 2:
         height, width = max(1, image.shape[0] // shrink), max(1, image.shape[1] // shrink)
         ratio = np.array([image.shape[1] / width, image.shape[0] / height])

@@ -41,7 +41,7 @@ def degrade(chip: Chip, degradation: Degradation) -> Chip:
 
 def image_seed(seed: int, image_id: str) -> int:
     """A seed of 63 bits that belongs to one image: a function of the run's seed and of the image's name only."""
-    digest = hashlib.blake2b(f"{seed}:{image_id}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}:{image_id}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -40,11 +41,12 @@ class PhotoSet:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all names and contents: caches of this set are keyed by it."""
+        """Hash of all names and contents: caches of this set are keyed by it. An unreadable file has no content."""
         total = hashlib.sha256()
         for name, path in zip(self.ids, self.paths, strict=True):
-            total.update(name.encode() + b"\0")
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+            total.update(name.encode("utf-8", "surrogateescape") + b"\0")
+            with contextlib.suppress(OSError):
+                total.update(hashlib.sha256(path.read_bytes()).digest())
         return total.hexdigest()
 
     def subset(self, positions: Iterable[int]) -> PhotoSet:

@@ -39,15 +39,15 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
                 return _to_rgb(image)
     except (ImageError, MemoryError):
         raise
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ImageError("missing", f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise ImageError("not_an_image", f"{path}: expected an image file, got {_first_bytes(path)}") from None
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", f"{path}: {error}") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise ImageError("unreadable", f"{path}: {error.strerror}") from None
     except Exception as error:  # decoders of foreign bytes raise nearly anything (OSError, SyntaxError, struct.error ...)
+        if isinstance(error, OSError) and error.errno is not None:  # the system's word, not a decoder's
+            raise ImageError("unreadable", f"{path}: {error.strerror}") from None
         raise ImageError("truncated", f"{path}: damaged or truncated image ({error})") from None
 
 

@@ -23,27 +23,30 @@ def read_pairs(path: str | Path) -> PairProtocol:
     """
     path = Path(path)
     try:
-        lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        numbered = [(n, line.split()) for n, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line.strip()]
     except FileNotFoundError:
         raise InputError(f"{path}: expected LFW's pair file, no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected LFW's pair file in UTF-8 ({error})") from None
+    numbers, lines = [n for n, _ in numbered], [fields for _, fields in numbered]
     folds, per_class = _header(lines, path)
-    rows = [_row(line, number, path) for number, line in enumerate(lines[1:], 2)]
-    if len(rows) != 2 * folds * per_class:
-        raise InputError(f"{path}: the header promises {2 * folds * per_class} pairs, the file holds {len(rows)}")
-    same = np.array([row[2] for row in rows])
-    expected = np.tile(np.repeat([True, False], per_class), folds)
-    if not np.array_equal(same, expected):
-        line = int(np.argmax(same != expected)) + 2
+    rows = [_row(line, number, path) for number, line in zip(numbers[1:], lines[1:], strict=True)]
+    same = np.array([row[2] for row in rows], bool)
+    position = np.arange(len(rows))
+    wrong = np.flatnonzero(same != (position // per_class % 2 == 0))
+    if len(wrong):
+        line = numbers[wrong[0] + 1]
         raise InputError(f"{path}, line {line}: each fold must hold {per_class} genuine, then {per_class} impostor pairs")
-    fold = np.repeat(np.arange(folds), 2 * per_class)
+    if len(rows) != 2 * folds * per_class:
+        promised = f"the header promises {2 * folds * per_class} pairs"
+        raise InputError(f"{path}, line {numbers[-1]}: {promised}, the file ends here with {len(rows)}")
+    fold = position // (2 * per_class)
     return PairProtocol(tuple(row[0] for row in rows), tuple(row[1] for row in rows), same, fold)
 
 
 def _header(lines: list[list[str]], path: Path) -> tuple[int, int]:
     fields = lines[0] if lines else []
-    if not 1 <= len(fields) <= 2 or not all(field.isdigit() and int(field) > 0 for field in fields):
+    if not 1 <= len(fields) <= 2 or not all(f.isdecimal() and len(f) < 10 and int(f) > 0 for f in fields):
         got = " ".join(fields) or "an empty file"
         raise InputError(f"{path}, line 1: expected 'folds n' or 'n' (as in {_VIEW1}). Got {got!r} instead.")
     numbers = [int(field) for field in fields]
@@ -64,5 +67,7 @@ def _row(fields: list[str], number: int, path: Path) -> tuple[str, str, bool]:
 
 
 def image_id(name: str, number: int) -> str:
-    """LFW's file name of the ``number``-th photograph (1-based) of a person."""
+    """LFW's file name of the ``number``-th photograph (1-based) of a person. Raises ValueError for a number below 1."""
+    if number < 1:
+        raise ValueError(f"number must be at least 1. Got {number} instead.")
     return f"{name}/{name}_{number:04d}.jpg"

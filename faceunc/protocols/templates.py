@@ -38,8 +38,8 @@ def make_templates(
 ) -> TemplateProtocol:
     """Two disjoint templates of 2 to 5 images of every person with at least four images.
 
-    A person's images are shuffled, the first template takes up to half of them, the second as many of the rest; sizes are
-    uniform in ``sizes`` as far as the images reach. Each member is clean with probability ``clean_share``, else degraded
+    A person's images are shuffled; the size of the first template is uniform in ``sizes`` as far as it leaves the least
+    size to the second, which then takes a size uniform in ``sizes`` as far as the rest reaches. Each member is clean with probability ``clean_share``, else degraded
     by the standard mix. All is a function of ``seed`` and of the names alone.
 
     Args:

@@ -29,8 +29,9 @@ def numpy_in_numpy_out(function: F) -> F:
 def _tensor(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
-    # torch refuses to promise anything for read-only memory maps: those are copied
-    return torch.from_numpy(value if value.flags.writeable else value.copy())
+    # torch takes neither read-only memory maps, nor negative strides, nor foreign byte order: those are copied
+    plain = value.flags.writeable and value.dtype.isnative and min(value.strides, default=0) >= 0
+    return torch.from_numpy(value if plain else value.astype(value.dtype.newbyteorder("="), order="C"))
 
 
 def _numpy(value: Any) -> Any:

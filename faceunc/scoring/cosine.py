@@ -17,4 +17,5 @@ def cosine_score(mean1: Array, mean2: Array) -> Array:
 
     In [-1, 1]; higher = more likely the same person. The inputs need not be normalised.
     """
-    return torch.nn.functional.cosine_similarity(mean1, mean2, dim=-1)  # type: ignore[arg-type,return-value]
+    cosine = torch.nn.functional.cosine_similarity(mean1, mean2, dim=-1)  # type: ignore[arg-type]
+    return cosine.clamp(-1.0, 1.0)  # type: ignore[return-value]  # rounding may step over by 1e-7

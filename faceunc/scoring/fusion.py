@@ -71,5 +71,5 @@ def fuse_mean(mean: Any) -> Any:
 def effective_number(log_var: Any) -> Any:
     """Effective number of images of a template, in [1, n]: ``(sum_i w_i)^2 / sum_i w_i^2``, with w_i the mean over
     dimensions of the inverse variance. Equal variances give n, one far better image gives 1. (n, D or 1) -> ()."""
-    weights = torch.exp(-log_var).mean(-1)
+    weights = torch.exp(log_var.amin() - log_var).mean(-1)  # a common factor cancels, and cannot overflow
     return weights.sum().square() / weights.square().sum()

@@ -64,7 +64,8 @@ class FeatureSource:
     def folder(self, view: View) -> Path:
         """Where the features of ``view`` lie."""
         spec = self.backbone.spec
-        parts = [self.photos.sha256, self.detector_name, spec.alignment, spec.sha256, self.backbone.precision]
+        pixels = repr((spec.colour, spec.mean, spec.scale))
+        parts = [self.photos.sha256, self.detector_name, spec.alignment, pixels, spec.sha256, self.backbone.precision]
         key = blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
         return self.cache / "features" / f"{spec.name}-{key}" / view.name
 
@@ -84,12 +85,16 @@ class FeatureSource:
         first = min(writer.done for writer in writers.values())
         name = f"embed {len(writers)} view(s), {self.backbone.spec.name}"
         with bar(name, len(self.photos), initial=first, show=show) as progress:
-            for start, chips in self._chips(list(writers), first):
-                for column, writer in enumerate(writers.values()):
-                    if writer.done <= start:
-                        batch = np.stack([row[column] for row in chips])
-                        writer.write(start, batch, self.backbone)
-                progress.update(len(chips))
+            try:
+                for start, chips in self._chips(list(writers), first):
+                    for column, writer in enumerate(writers.values()):
+                        if writer.done <= start:
+                            batch = np.stack([row[column] for row in chips])
+                            writer.write(start, batch, self.backbone)
+                    progress.update(len(chips))
+            finally:
+                for writer in writers.values():
+                    writer.commit()
 
     def _chips(self, views: list[View], first: int) -> Iterator[tuple[int, list[list[NDArray[np.uint8]]]]]:
         """Batches of chips, (row, view), made ahead in threads while the backbone works."""
@@ -136,7 +141,7 @@ class _ViewWriter:
             done = int(json.loads((self.folder / "progress.json").read_text())["done"])
             self.read()
             return min(max(done, 0), self.rows)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError):  # EOFError: an empty .npy
             return 0
 
     def write(self, start: int, chips: NDArray[np.uint8], backbone: Backbone) -> None:
@@ -155,17 +160,22 @@ class _ViewWriter:
             self._arrays[name][start:stop] = value
         self.done = stop
         if self.done == self.rows or (self.done // _BATCH) % 16 == 0:
-            self._commit()
+            self.commit()
 
     def _open(self) -> None:
         with output_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.done:  # else the count of older, damaged arrays would vouch for rows that are not there yet
+                (self.folder / "progress.json").unlink(missing_ok=True)
             mode = "r+" if self.done else "w+"
             for name, (shape, dtype) in self.shapes.items():
                 kwargs = {} if self.done else {"dtype": dtype, "shape": shape}
                 self._arrays[name] = open_memmap(self.folder / f"{name}.npy", mode=mode, **kwargs)
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """Make the rows that are done so far survive this process; nothing to do when none was written."""
+        if not self._arrays:
+            return
         for array in self._arrays.values():
             if isinstance(array, np.memmap):
                 array.flush()

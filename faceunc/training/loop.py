@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from faceunc.progress import bar
 from faceunc.storage import atomic_path
 from faceunc.training.data import TrainingData
 from faceunc.training.sampler import BalancedSampler
+from faceunc.training.spread import fit_spread
 
 _VALIDATION_BATCHES = 4
 
@@ -57,6 +57,7 @@ class TrainedHead:
         history: rows {step, train_loss, validation_loss}; both losses are normally negative.
         best_step: step of the returned state.
         train_people, validation_people: identities seen, and held out.
+        spread_fnmr: mean FNMR on the held-out identities by stretch of log_var; the best one is in the head's config.
     """
 
     head: PFEHead
@@ -64,6 +65,7 @@ class TrainedHead:
     best_step: int
     train_people: list[str]
     validation_people: list[str]
+    spread_fnmr: dict[str, float]
 
 
 def split_people(people: Iterable[str], share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -108,7 +110,8 @@ def train_head(
             progress.update(run.step - progress.n)
     run.head.load_state_dict(run.best)
     head = run.head.eval().requires_grad_(False)
-    return TrainedHead(head, run.history, run.best_step, train_people, held_people)
+    spread_fnmr = fit_spread(head, data, held_people, options.seed)
+    return TrainedHead(head, run.history, run.best_step, train_people, held_people, spread_fnmr)
 
 
 def derived_bias(batches: _Batches, dim: int) -> float:
@@ -205,6 +208,8 @@ class _Run:
             return
         try:
             state = torch.load(path, weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError("not a checkpoint")
             if state["identity"] != self.identity:
                 raise InputError(f"{path}: a checkpoint of other data, options or backbone; remove it to start anew")
             self.head.load_state_dict(state["head"])
@@ -212,5 +217,8 @@ class _Run:
             self.step, self.stale, self.best_step, self.best_loss = state["numbers"]
             self.best, self.history = state["best"], state["history"]
             torch.set_rng_state(state["rng"])
-        except (RuntimeError, pickle.UnpicklingError, KeyError, ValueError, EOFError, TypeError) as error:
-            raise InputError(f"{path}: damaged checkpoint ({str(error).splitlines()[0]})") from None
+        except InputError:
+            raise
+        except Exception as error:  # torch.load of foreign bytes raises nearly anything (OSError, EOFError, IndexError ...)
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"{path}: damaged checkpoint ({reason})") from None

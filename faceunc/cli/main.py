@@ -1,0 +1,58 @@
+"""``faceunc``: the entry point."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from faceunc.cli import compare, demo, embed, evaluate, train
+from faceunc.errors import FaceuncError
+
+_EPILOG = """examples:
+  faceunc demo                                   a face degraded step by step: sigma rises (no data needed)
+  faceunc embed holiday/ -o out                  all photographs of a folder -> out/embeddings.safetensors
+  faceunc compare a.jpg b.jpg                    similarity, likelihood, both sigmas, which photo is poorer
+  faceunc eval lfw data/lfw --json lfw.json      cosine against MLS on LFW, heads cross-fitted by identity
+  faceunc train pfe people/ -o head.safetensors  a variance head of your own
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(
+        prog="faceunc",
+        description="Face embeddings with an honest uncertainty.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for module in (embed, compare, train, evaluate, demo):
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0 good, 2 for an error that the user can mend, 130 when interrupted."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        from faceunc.provenance import version
+
+        print(f"faceunc {version()}")
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(args.run(args))
+    except FaceuncError as error:
+        print(f"faceunc: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("faceunc: interrupted; start the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,83 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` on."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def share(text: str) -> float:
+    """A number in [0, 1]."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number in [0, 1], got {text}")
+    return value
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--head, --backbone, --precision, --select, --aligned, --min-face-size, --threads."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--head", default="dlib-pfe", help="a shipped head (dlib-pfe, dlib-pfe-scalar) or a path *.safetensors")
+    group.add_argument("--backbone", help="name or ONNX spec *.json (default: the one that the head was trained on)")
+    add_precision(group)
+    group.add_argument(
+        "--select", choices=("largest", "central"), default="largest", help="which face of several (default: largest)"
+    )
+    group.add_argument("--aligned", action="store_true", help="the photographs are aligned square chips: no detection")
+    group.add_argument(
+        "--min-face-size", type=whole(12), default=40, metavar="PX", help="smallest face looked for (default: 40)"
+    )
+    add_threads(group)
+
+
+def add_precision(parser: Any) -> None:
+    """--precision."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="auto: bfloat16 where the processor has it and the embeddings agree, else float32",
+    )
+
+
+def add_threads(parser: Any) -> None:
+    """--threads."""
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="processor threads (default: all cores)")
+
+
+def apply_threads(args: argparse.Namespace) -> None:
+    """Bound torch's threads when the user asked for it."""
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+
+
+def load_embedder(args: argparse.Namespace) -> Any:
+    """The embedder that the model options describe."""
+    apply_threads(args)
+    from faceunc.embedder import load
+
+    return load(args.head, args.backbone, args.precision, args.select, args.aligned, args.min_face_size)

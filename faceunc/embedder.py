@@ -1,0 +1,222 @@
+"""The front door: load an embedder by name, call it on paths or arrays, get Embeddings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceunc.backbones.base import Backbone
+from faceunc.backbones.registry import load_backbone
+from faceunc.embeddings import Embeddings, concatenate
+from faceunc.errors import ImageError, InputError
+from faceunc.heads.shipped import head_path
+from faceunc.heads.store import StoredHead, load_head
+from faceunc.images.align import align_face
+from faceunc.images.detect import Detection, FaceDetector
+from faceunc.images.read import as_rgb, read_image
+from faceunc.images.views import sharpness
+from faceunc.provenance import version
+
+Photo = str | Path | NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A photograph that could not be embedded: its id, one of FAILURE_KINDS, and what happened."""
+
+    photo: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Simple facts of an embedded photograph: face side in its pixels (NaN for a given chip), the detector's score, number
+    of faces seen, sharpness of the chip (variance of the Laplacian), length of the raw embedding."""
+
+    face_size: float
+    score: float
+    faces: int
+    sharpness: float
+    norm: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Result of one batch: the embedded photographs with their quality, and the failures."""
+
+    embeddings: Embeddings
+    quality: list[Quality]
+    failures: list[Failure]
+
+
+class Embedder:
+    """Photographs -> :class:`Embeddings`.
+
+    Args:
+        backbone: frozen embedding model. head: a head trained on this backbone.
+        select: which face counts: "largest" or "central".
+        aligned: True when the photographs are aligned chips already (square, of any size): no detection.
+        min_face_size: smallest face that is looked for, in pixels.
+
+    Raises:
+        IncompatibleError: when the head belongs to another backbone.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: StoredHead,
+        select: str = "largest",
+        aligned: bool = False,
+        min_face_size: int = 40,
+    ) -> None:
+        head.check_backbone(backbone.spec)
+        self.backbone, self.head, self.aligned = backbone, head, aligned
+        self._select, self._min_face_size = select, min_face_size
+
+    @cached_property
+    def detector(self) -> FaceDetector:
+        """MTCNN, loaded when it is first needed."""
+        return FaceDetector(self._select, self._min_face_size)
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What every embedding of this embedder says of its origin."""
+        spec = self.backbone.spec
+        return {
+            "backbone": spec.name,
+            "backbone_sha256": spec.sha256,
+            "alignment": spec.alignment,
+            "precision": self.backbone.precision,
+            "detector": "none (chips given)" if self.aligned else self.detector.name,
+            "head": self.head.name,
+            "head_sha256": self.head.sha256,
+            "method": self.head.method,
+            "faceunc": version(),
+        }
+
+    def __call__(self, photos: Sequence[Photo] | Photo, strict: bool = False) -> Embeddings:
+        """Embed paths or RGB arrays (uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4)), in order.
+
+        A photograph that cannot be used is left out with one Python warning (``ids`` tells which remain: the path, or
+        ``array-K`` with K its position); with ``strict`` it raises instead.
+
+        Raises:
+            ImageError: with ``strict``, for the first such photograph. InputError: when there is nothing to embed.
+        """
+        one = isinstance(photos, str | Path) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
+        given: list[Photo] = [photos] if one else list(photos)  # type: ignore[list-item, arg-type]
+        if not given:
+            raise InputError("expected photographs to embed, got an empty list")
+        batches = list(self.batches(given))
+        failures = [failure for batch in batches for failure in batch.failures]
+        if failures and strict:
+            raise ImageError(failures[0].kind, failures[0].message)
+        if failures:
+            lines = f"{len(failures)} of {len(given)} photographs left out, first: {failures[0].message}"
+            warnings.warn(lines, RuntimeWarning, stacklevel=2)
+        return concatenate([batch.embeddings for batch in batches])
+
+    def batches(self, photos: Sequence[Photo], batch_size: int = 64) -> Iterator[Batch]:
+        """Embed batch by batch, with quality and failures. Files are read in threads, ahead of the detector."""
+        names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
+        starts = range(0, len(photos), batch_size)
+        with ThreadPoolExecutor(2) as pool:
+            ahead = [[pool.submit(_read, photos[i], names[i]) for i in range(s, min(s + batch_size, len(photos)))] for s in starts[:1]]
+            for position, start in enumerate(starts):
+                current = ahead.pop()
+                if position + 1 < len(starts):
+                    later = starts[position + 1]
+                    rows = range(later, min(later + batch_size, len(photos)))
+                    ahead.append([pool.submit(_read, photos[i], names[i]) for i in rows])
+                yield self._batch([f.result() for f in current], names[start : start + batch_size])
+
+    def embed_chips(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> Embeddings:
+        """Embed aligned chips, uint8 (N, S, S, 3)."""
+        return self._embed(chips, ids)[0]
+
+    def _batch(self, images: list[NDArray[np.uint8] | ImageError], names: list[str]) -> Batch:
+        good = [i for i, image in enumerate(images) if not isinstance(image, ImageError)]
+        failures = [Failure(names[i], e.kind, str(e)) for i, e in enumerate(images) if isinstance(e, ImageError)]
+        pixels = [image for image in images if not isinstance(image, ImageError)]
+        found = [None] * len(pixels) if self.aligned else self.detector(pixels)
+        chips, ids, detections = [], [], []
+        for i, image, detection in zip(good, pixels, found, strict=True):
+            try:
+                chips.append(self._chip(image, detection, names[i]))
+            except ImageError as error:
+                failures.append(Failure(names[i], error.kind, str(error)))
+                continue
+            ids.append(names[i])
+            detections.append(detection)
+        side = self.backbone.spec.input_size
+        stacked = np.stack(chips) if chips else np.empty((0, side, side, 3), np.uint8)
+        embeddings, norm = self._embed(stacked, ids)
+        quality = [_quality(d, chip, float(n)) for d, chip, n in zip(detections, chips, norm, strict=True)]
+        return Batch(embeddings, quality, failures)
+
+    def _chip(self, image: NDArray[np.uint8], detection: Detection | None, name: str) -> NDArray[np.uint8]:
+        spec = self.backbone.spec
+        if detection is not None:
+            return align_face(image, detection.landmarks, spec.template, spec.input_size)
+        if not self.aligned:
+            height, width = image.shape[:2]
+            floor = self.detector.min_face_size
+            raise ImageError("no_face", f"{name}: no face of at least {floor} pixels found in {width} x {height}")
+        if image.shape[0] != image.shape[1]:
+            raise ImageError("wrong_size", f"{name}: expected a square aligned chip, got {image.shape[1]} x {image.shape[0]}")
+        import cv2
+
+        if image.shape[0] == spec.input_size:
+            return image
+        how = cv2.INTER_AREA if image.shape[0] > spec.input_size else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (spec.input_size, spec.input_size), interpolation=how), np.uint8)
+
+    @torch.no_grad()
+    def _embed(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> tuple[Embeddings, NDArray[np.float32]]:
+        output = self.backbone(chips)
+        log_var = self.head.head(output.feature_map)
+        return Embeddings(output.mean.numpy(), log_var.numpy(), list(ids), meta=self.meta), output.norm.numpy()
+
+
+def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:
+    try:
+        return read_image(photo) if isinstance(photo, str | Path) else as_rgb(photo, name)
+    except ImageError as error:
+        return error
+
+
+def _quality(detection: Detection | None, chip: NDArray[np.uint8], norm: float) -> Quality:
+    if detection is None:
+        return Quality(float("nan"), float("nan"), 1, sharpness(chip), norm)
+    return Quality(detection.size, detection.score, detection.faces, sharpness(chip), norm)
+
+
+def load(
+    name: str | Path = "dlib-pfe",
+    backbone: str | None = None,
+    precision: str = "auto",
+    select: str = "largest",
+    aligned: bool = False,
+    min_face_size: int = 40,
+) -> Embedder:
+    """Load an embedder: a shipped head by name ("dlib-pfe", "dlib-pfe-scalar"), or a head of your own by path.
+
+    Args:
+        name: see above. backbone: name or ONNX spec; None takes the one that the head was trained on.
+        precision: "auto", "float32" or "bfloat16". The rest: see :class:`Embedder`.
+
+    Raises:
+        InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
+    """
+    head = load_head(head_path(name))
+    return Embedder(load_backbone(backbone or head.backbone, precision), head, select, aligned, min_face_size)

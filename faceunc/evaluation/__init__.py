@@ -1,0 +1,1 @@
+"""Protocol + photographs + backbone + cross-fitted heads -> figures: what ``faceunc eval`` runs."""

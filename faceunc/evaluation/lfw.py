@@ -1,0 +1,52 @@
+"""LFW View 2: ten folds, with and without flip, cosine against MLS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceunc.embeddings import Embeddings
+from faceunc.evaluation.report import Curve, EvalReport, pair_figures
+from faceunc.evaluation.setup import Bench, EvalOptions
+from faceunc.images.views import View
+from faceunc.protocols.lfw import read_pairs
+from faceunc.protocols.pairs import PairProtocol
+from faceunc.scoring.embedded import score_pairs
+
+CLEAN, FLIP = View(), View(flip=True)
+
+
+def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalReport:
+    """Run LFW's View 2 (or another file of its layout). No pair is dropped; failed detections are centre crops, counted."""
+    pairs = read_pairs(pairs_file or options.data / "pairs.txt")
+    bench = Bench(options, pairs)
+    bench.prepare([CLEAN, FLIP])
+    report = EvalReport("lfw", options, bench)
+    first, second = pair_rows(bench, pairs)
+    for flip in (False, True):
+        for variance in bench.variances:
+            embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
+            for score in ("cosine", "mls"):
+                if score == "cosine" and variance != bench.variances[0]:
+                    continue  # the mean is the same for all heads
+                name = score if score == "cosine" else f"mls ({variance})"
+                scores = score_pairs(embeddings[first], embeddings[second], score)
+                report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
+                report.curves.append(Curve(name + (", flip" if flip else ""), scores, pairs.same))
+    return report
+
+
+def pair_rows(bench: Bench, pairs: PairProtocol) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in the photo set of both sides of every pair."""
+    index = bench.source.photos.index
+    return np.array([index[name] for name in pairs.first]), np.array([index[name] for name in pairs.second])
+
+
+def flip_fused(bench: Bench, variance: str) -> Embeddings:
+    """A photograph and its mirror image as one: normalised sum of the means, mean of the log variances."""
+    plain, mirrored = bench.embeddings(CLEAN, variance), bench.embeddings(FLIP, variance)
+    mean = plain.mean + mirrored.mean
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    return Embeddings(mean, (plain.log_var + mirrored.log_var) / 2, plain.ids, meta=plain.meta)

@@ -1,0 +1,120 @@
+"""What an evaluation gives: rows of figures, curves, and where they came from; as JSON, table and picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from faceunc.metrics.verification import equal_error_rate, kfold_accuracy, tar_at_far
+from faceunc.protocols.pairs import PairProtocol
+from faceunc.provenance import provenance
+from faceunc.storage import atomic_path, atomic_write
+
+if TYPE_CHECKING:
+    from faceunc.evaluation.setup import Bench, EvalOptions
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores of one method, for the ROC figure."""
+
+    name: str
+    scores: NDArray[np.float32]
+    same: NDArray[np.bool_]
+
+
+@dataclass
+class EvalReport:
+    """Rows of one evaluation.
+
+    Attributes:
+        what: name of the evaluation. options, bench: what was run.
+        rows: one dict a method, labels first, then figures. curves: for the ROC figure. extra: further tables.
+    """
+
+    what: str
+    options: EvalOptions
+    bench: Bench
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, labels: dict[str, Any], figures: dict[str, float]) -> None:
+        """Append one row."""
+        self.rows.append({**labels, **figures})
+
+    def table(self) -> str:
+        """The rows for a terminal, and the extra tables below them."""
+        spec, landmarks = self.bench.source.backbone.spec, self.bench.source.landmarks
+        shown = [{k: v for k, v in row.items() if not k.startswith(("far ", "std "))} for row in self.rows]
+        text = [f"{self.what} on {self.options.data}, backbone {spec.name} ({self.bench.source.backbone.precision})"]
+        text.append(tabulate(shown, headers="keys", floatfmt=".4f"))
+        for name, values in self.extra.items():
+            if isinstance(values, dict) and all(isinstance(v, dict) for v in values.values()):
+                text.append(f"\n{name}")
+                text.append(tabulate([{"": k, **v} for k, v in values.items()], headers="keys", floatfmt=".3f"))
+        text.append(f"\nphotographs: {', '.join(f'{count} {state}' for state, count in landmarks.counts().items())}")
+        for variance, fit in self.bench.heads.items():
+            for part, report in enumerate(fit.collapse):
+                text += [f"warning, {variance}, part {part}: {line}" for line in report.get("warnings", [])]  # type: ignore[attr-defined]
+        return "\n".join(text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the curves, JSON-ready."""
+        source = self.bench.source
+        return {
+            "evaluation": self.what,
+            "rows": self.rows,
+            **self.extra,
+            "backbone": {**asdict(source.backbone.spec), "precision": source.backbone.precision},
+            "data": {
+                "folder": self.options.data.name,
+                "sha256": source.photos.sha256,
+                "photographs": len(source.photos),
+                **source.landmarks.counts(),
+            },
+            "detector": source.detector_name,
+            "training": asdict(self.options.train),
+            "collapse check": {name: fit.collapse for name, fit in self.bench.heads.items()},
+            "provenance": provenance(),
+        }
+
+    def write(self, path: Path) -> list[Path]:
+        """Write ``path`` (JSON), and beside it the table (.txt) and the ROC figure (.png). Raises OutputError."""
+        from faceunc.plots.roc import save_roc
+
+        atomic_write(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
+        atomic_write(path.with_suffix(".txt"), (self.table() + "\n").encode())
+        with atomic_path(path.with_suffix(".png")) as temporary:
+            save_roc(self.curves, temporary, f"{self.what}, {self.bench.source.backbone.spec.name}")
+        return [path, path.with_suffix(".txt"), path.with_suffix(".png")]
+
+
+def pair_figures(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, float]:
+    """Accuracy over the folds, TAR at FAR 1e-1 to 1e-3 with the achieved FAR, EER."""
+    figures = {}
+    if pairs.num_folds > 1:
+        folds = kfold_accuracy(scores, pairs.same, pairs.fold)
+        figures = {"accuracy": folds.mean, "std accuracy": folds.std}
+    return {**figures, **far_figures(scores, pairs.same, (1e-1, 1e-2, 1e-3)), "eer": equal_error_rate(scores, pairs.same)}
+
+
+def far_figures(scores: NDArray[np.float32], same: NDArray[np.bool_], targets: Sequence[float]) -> dict[str, float]:
+    """TAR at each FAR, and the achieved FAR."""
+    points = [tar_at_far(scores, same, target) for target in targets]
+    tars = {f"TAR@FAR {p.target:g}" + ("" if p.reliable else " (few)"): p.tar for p in points}
+    return {**tars, **{f"far at {p.target:g}": p.far for p in points}}
+
+
+def mean_figures(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of every figure over seeds, and the standard deviation of each TAR between seeds."""
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    spread = {f"std {k} over seeds": float(np.std([row[k] for row in rows])) for k in rows[0] if k.startswith("TAR")}
+    return {**means, **spread}

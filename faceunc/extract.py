@@ -1,0 +1,182 @@
+"""Embed many photographs into a folder: resumable, every failure accounted for.
+
+``OUT/embeddings.safetensors`` holds the result, ``OUT/photos.csv`` one line a photograph, ``OUT/failures.csv`` one line a
+failure, ``OUT/report.json`` the counts. While a run is under way its finished parts lie in ``OUT/parts/``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from faceunc.embedder import Batch, Embedder, Failure, Quality
+from faceunc.embeddings import Embeddings, check_compatible, concatenate
+from faceunc.errors import InputError, OutputError
+from faceunc.progress import bar
+from faceunc.provenance import provenance
+from faceunc.storage import atomic_write
+
+_PART = 256
+
+
+@dataclass
+class Extraction:
+    """What stands in an output folder after a run: embeddings, quality of each, failures."""
+
+    embeddings: Embeddings
+    quality: list[Quality]
+    failures: list[Failure]
+
+
+def extract(
+    embedder: Embedder, photos: Sequence[Path], out: Path, retry_failed: bool = False, show: bool | None = None
+) -> Extraction:
+    """Embed ``photos`` into the folder ``out``; photographs that are there already are not embedded again.
+
+    Args:
+        retry_failed: try again what failed in an earlier run.
+
+    Raises:
+        InputError: nothing could be embedded, or ``out`` holds a damaged result.
+        IncompatibleError: ``out`` holds embeddings of another backbone or head.
+        OutputError: ``out`` cannot be written; finished parts are kept.
+    """
+    _check_writable(out)
+    before = _load_parts(out, embedder)
+    done = {photo for part in before for photo in part.embeddings.ids}
+    if not retry_failed:
+        done |= {failure.photo for part in before for failure in part.failures}
+    todo = [photo for photo in photos if str(photo) not in done]
+    number = _next_number(out)
+    with bar("embed", len(photos), initial=len(photos) - len(todo), show=show) as progress:
+        for start in range(0, len(todo), _PART):
+            batches = []
+            for batch in embedder.batches(todo[start : start + _PART]):
+                batches.append(batch)
+                progress.update(len(batch.embeddings) + len(batch.failures))
+            part = _join(batches)
+            _write_part(out / "parts", number, part)
+            number += 1
+            before.append(part)
+    return _finish(out, _join(before), embedder)
+
+
+def _check_writable(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for the results, this is a file")
+    atomic_write(out / "parts" / ".writable", b"")
+    (out / "parts" / ".writable").unlink(missing_ok=True)
+
+
+def _join(parts: Sequence[Batch]) -> Batch:
+    return Batch(
+        concatenate([part.embeddings for part in parts]) if parts else _nothing(),
+        [quality for part in parts for quality in part.quality],
+        [failure for part in parts for failure in part.failures],
+    )
+
+
+def _nothing() -> Embeddings:
+    raise InputError("expected photographs to embed, got none")
+
+
+def _write_part(folder: Path, number: int, part: Batch) -> None:
+    """The facts first, the embeddings second: a part counts when its embeddings are there."""
+    atomic_write(folder / f"{number:06d}.json", _facts(part))
+    part.embeddings.save(folder / f"{number:06d}.safetensors")
+
+
+def _facts(part: Batch) -> bytes:
+    facts = {"quality": [asdict(q) for q in part.quality], "failures": [asdict(f) for f in part.failures]}
+    return json.dumps(facts).encode()
+
+
+def _next_number(out: Path) -> int:
+    return max((int(path.stem) for path in (out / "parts").glob("*.safetensors")), default=0) + 1
+
+
+def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
+    """Whatever earlier runs left: a finished result, and parts of an unfinished one."""
+    reference = embedder.embed_chips(_no_chips(embedder), [])
+    parts = []
+    for path in [out / "embeddings.safetensors", *sorted((out / "parts").glob("*.safetensors"))]:
+        facts = path.with_suffix(".json")
+        if path.is_file():
+            embeddings = Embeddings.load(path)
+            check_compatible(embeddings, reference)
+            parts.append(_read_facts(facts, embeddings))
+    return parts
+
+
+def _no_chips(embedder: Embedder) -> Any:
+    import numpy as np
+
+    side = embedder.backbone.spec.input_size
+    return np.empty((0, side, side, 3), np.uint8)
+
+
+def _read_facts(path: Path, embeddings: Embeddings) -> Batch:
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        quality = [Quality(**row) for row in facts["quality"]]
+        failures = [Failure(**row) for row in facts["failures"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged part of an earlier run ({error}); remove it to start anew") from None
+    if len(quality) != len(embeddings):
+        raise InputError(f"{path}: {len(quality)} rows for {len(embeddings)} embeddings; remove it to start anew")
+    return Batch(embeddings, quality, failures)
+
+
+def _finish(out: Path, whole: Batch, embedder: Embedder) -> Extraction:
+    """Write the result of all parts, then drop the parts."""
+    solved = set(whole.embeddings.ids)
+    latest = {failure.photo: failure for failure in whole.failures if failure.photo not in solved}
+    whole = Batch(whole.embeddings, whole.quality, list(latest.values()))
+    counts = {
+        "photographs": len(whole.embeddings) + len(whole.failures),
+        "embedded": len(whole.embeddings),
+        "failed": dict(Counter(failure.kind for failure in whole.failures)),
+        "several faces": sum(quality.faces > 1 for quality in whole.quality),
+    }
+    report = {**counts, "embedder": embedder.meta, "provenance": provenance()}
+    atomic_write(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    atomic_write(out / "failures.csv", _csv(["photo", "kind", "message"], [asdict(f) for f in whole.failures]))
+    atomic_write(out / "photos.csv", _photos_csv(whole))
+    atomic_write(out / "embeddings.json", _facts(whole))
+    whole.embeddings.save(out / "embeddings.safetensors")
+    try:
+        shutil.rmtree(out / "parts")
+    except OSError as error:
+        raise OutputError(f"{out / 'parts'}: cannot remove ({error.strerror})") from error
+    return Extraction(whole.embeddings, whole.quality, whole.failures)
+
+
+def _photos_csv(whole: Batch) -> bytes:
+    names = ["photo", "sigma", *(field.name for field in fields(Quality))]
+    rows = [
+        {"photo": photo, "sigma": f"{sigma:.6f}", **{k: _number(v) for k, v in asdict(quality).items()}}
+        for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True)
+    ]
+    return _csv(names, rows)
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")

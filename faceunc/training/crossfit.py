@@ -1,0 +1,110 @@
+"""Cross-fitting by identity: every person is embedded by a head that never met them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceunc.errors import InputError
+from faceunc.heads.pfe import PFEConfig, PFEHead
+from faceunc.heads.store import StoredHead, load_head, save_head
+from faceunc.images.views import View
+from faceunc.protocols.pairs import PairProtocol
+from faceunc.training.cache import FeatureSource
+from faceunc.training.collapse import collapse_report, predict_log_var
+from faceunc.training.data import training_data
+from faceunc.training.loop import TrainOptions, train_head
+
+PARTS = 2
+_RECIPE = "2"  # part of the cache key: raise it when training changes
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """One head a part.
+
+    Attributes:
+        part: int (N,), for every photograph the part that its person belongs to.
+        heads: ``heads[k]`` was trained on everybody who is NOT in part k, and embeds the people of part k.
+        collapse: the check of each head, on the people of its part.
+    """
+
+    part: NDArray[np.int64]
+    heads: list[StoredHead]
+    collapse: list[dict[str, object]]
+
+    @property
+    def sha256(self) -> str:
+        """Both heads' hashes, as they stand in an embedding's meta."""
+        return "+".join(head.sha256[:16] for head in self.heads)
+
+
+def split_identities(identities: Sequence[str], pairs: PairProtocol | None = None, seed: int = 0) -> NDArray[np.int64]:
+    """Assign every person to one of two parts; returns the part of every photograph, int64 (N,).
+
+    With ``pairs`` (ten folds with disjoint identities) part 0 holds the people of the first half of the folds and part 1
+    those of the second; whoever is in no pair, and everybody without ``pairs``, is dealt at random from ``seed``.
+
+    Raises:
+        InputError: when a person stands in pairs of both halves.
+    """
+    people = sorted(set(identities))
+    order = np.random.default_rng([seed, 3]).permutation(len(people))
+    part = {people[i]: rank % PARTS for rank, i in enumerate(order)}
+    if pairs is not None:
+        half = pairs.num_folds // 2
+        first = pairs.identities_of_folds(set(range(half)))
+        second = pairs.identities_of_folds(set(range(half, pairs.num_folds)))
+        if first & second:
+            raise InputError(f"the folds are not disjoint in identities: {sorted(first & second)[0]} is in both halves")
+        part |= dict.fromkeys(first, 0) | dict.fromkeys(second, 1)
+    return np.array([part[name] for name in identities])
+
+
+def cross_fit(
+    source: FeatureSource,
+    part: NDArray[np.int64],
+    views: Sequence[View],
+    config: PFEConfig,
+    options: TrainOptions,
+    show: bool | None = None,
+) -> CrossFit:
+    """Train (or load from the cache) one head a part; see :class:`CrossFit`."""
+    paths = _paths(source, part, views, config, options)
+    if not all(path.is_file() for path in paths):
+        data = training_data(source, views, PFEHead(config), show)
+        names = np.array(source.photos.identities)
+        for number, path in enumerate(paths):
+            trained = train_head(data, set(names[part != number].tolist()), config, options, show=show)
+            rows = np.flatnonzero((part == number) & data.usable)
+            report = collapse_report(predict_log_var(trained.head, data), data, rows)
+            card = {
+                "best_step": trained.best_step,
+                "collapse": report.to_dict(),
+                "spread": trained.head.config.spread,
+                "identity_hashes": hash_identities([*trained.train_people, *trained.validation_people]),
+            }
+            save_head(path, trained.head, source.backbone.spec, card)
+    heads = [load_head(path) for path in paths]
+    return CrossFit(part, heads, [head.card["collapse"] for head in heads])
+
+
+def _paths(
+    source: FeatureSource, part: NDArray[np.int64], views: Sequence[View], config: PFEConfig, options: TrainOptions
+) -> list[Path]:
+    """Where the heads are kept: a function of all that they depend on."""
+    depends = [_RECIPE, config.to_dict(), asdict(options), [view.name for view in views], part.tolist()]
+    key = blake2b(json.dumps(depends).encode(), digest_size=8).hexdigest()
+    folder = source.folder(View()).parent / "crossfit"
+    return [folder / f"{key}-part{number}.safetensors" for number in range(PARTS)]
+
+
+def hash_identities(people: Iterable[str]) -> list[str]:
+    """Short hashes of names: lets a head say whom it was trained on without carrying their names."""
+    return sorted(blake2b(name.encode(), digest_size=5).hexdigest() for name in people)

@@ -1,0 +1,1 @@
+"""Heads that ship with faceunc; each has a card (.json) beside it."""

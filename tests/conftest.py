@@ -1,0 +1,73 @@
+"""Fixtures of all tests: two threads, a cache of our own, and the data sets where they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+torch.set_num_threads(2)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """FACEUNC_CACHE points to a folder of this session, so that no test reads or fills the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEUNC_CACHE", str(folder))
+        yield folder
+
+
+def _require(path: Path) -> Path:
+    """The path, or a skip that names it (a failure under FACEUNC_REQUIRE_DATA=1)."""
+    if not path.exists():
+        reason = f"{path} is missing (set FACEUNC_DATA to the folder that holds lfw/, ijba/ and backbones/)"
+        if os.environ.get("FACEUNC_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of data sets: FACEUNC_DATA, else ../shared/data beside the repository."""
+    return _require(Path(os.environ.get("FACEUNC_DATA") or ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def lfw(shared_data: Path) -> Path:
+    """LFW: one folder a person, and its pair files."""
+    return _require(shared_data / "lfw")
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> NDArray[np.uint8]:
+    """scikit-image's astronaut (public domain), RGB uint8 (512, 512, 3), read-only."""
+    from skimage import data
+
+    image = np.asarray(data.astronaut(), np.uint8)
+    image.flags.writeable = False
+    return image
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("no mount command")
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs is not permitted")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
