@@ -23,7 +23,8 @@ class PFEConfig:
         architecture: "pooled": spatial mean and standard deviation -> ``hidden`` -> output, with dropout;
             "paper": the flattened map -> D -> D, as Shi & Jain published it (it overfits on small data).
         variance: "per-dimension" gives log_var (N, D), "scalar" (N, 1).
-        hidden, dropout: of the pooled architecture.
+        hidden, dropout, members: of the pooled architecture; the outputs of ``members`` equal networks, started and
+            dropped out differently, are averaged, which takes most of the luck of training out of sigma.
         bias: where log_var starts, ``log(mean genuine d^2 / (2 D))`` of the training data; the paper's -7 fits D = 512.
         spread, centre: the output is stretched to ``centre + spread * (log_var - centre)``, see training/spread.py.
     """
@@ -34,6 +35,7 @@ class PFEConfig:
     variance: str = "per-dimension"
     hidden: int = 64
     dropout: float = 0.5
+    members: int = 4
     bias: float = -7.0
     spread: float = 1.0
     centre: float = 0.0
@@ -72,7 +74,7 @@ class PFEHead(nn.Module):
             self.scale = nn.Parameter(torch.tensor(1e-4))
             self.bias = nn.Parameter(torch.tensor(float(config.bias)))
         else:
-            self.body = _pooled_body(2 * channels, config)
+            self.bodies = nn.ModuleList(_pooled_body(2 * channels, config) for _ in range(config.members))
 
     def pool(self, feature_map: Tensor) -> Tensor:
         """The part without parameters: (N, C, h, w) -> (N, P)."""
@@ -83,11 +85,15 @@ class PFEHead(nn.Module):
         deviation = (flat.square().mean(2) - mean.square()).clamp_min(0).sqrt()
         return torch.cat([mean, deviation], 1)
 
+    def member_outputs(self, pooled: Tensor) -> list[Tensor]:
+        """What each member says before stretching, (N, P) -> log_var each; the paper's head has one member."""
+        if self.config.architecture == "paper":
+            return [self.scale * self.body(pooled) + self.bias]
+        return [body(pooled) for body in self.bodies]
+
     def from_pooled(self, pooled: Tensor) -> Tensor:
         """The learned part: (N, P) -> log_var."""
-        raw = self.body(pooled)
-        if self.config.architecture == "paper":
-            raw = self.scale * raw + self.bias
+        raw = torch.stack(self.member_outputs(pooled)).mean(0)
         stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
         return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
 

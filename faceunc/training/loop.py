@@ -57,7 +57,7 @@ class TrainedHead:
         history: rows {step, train_loss, validation_loss}; both losses are normally negative.
         best_step: step of the returned state.
         train_people, validation_people: identities seen, and held out.
-        spread_fnmr: mean FNMR on the held-out identities by stretch of log_var; the best one is in the head's config.
+        spread_fnmr: FNMR on the held-out identities by stretch of log_var; the best stretch is in the config.
     """
 
     head: PFEHead
@@ -147,9 +147,7 @@ class _Run:
         torch.manual_seed(options.seed)
         self.options, self.head = options, PFEHead(config)
         self.identity = {"config": config.to_dict(), "options": asdict(options), "people": "\n".join(people)}
-        self.optimizer = torch.optim.AdamW(
-            self.head.parameters(), lr=options.lr, weight_decay=options.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(self.head.parameters(), lr=options.lr, weight_decay=options.weight_decay)
         self.step, self.stale, self.best_step, self.best_loss = 0, 0, 0, math.inf
         self.history: list[dict[str, float]] = []
         self.best = self._copy()
@@ -167,11 +165,12 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             pooled, mean, pairs = batches.batch(self.step)
-            loss = mutual_likelihood_loss(mean, self.head.from_pooled(pooled), pairs)
+            outputs = self.head.member_outputs(pooled)  # each member learns for itself
+            loss = torch.stack([mutual_likelihood_loss(mean, log_var, pairs) for log_var in outputs]).mean()
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             self.step += 1
         self.history.append({"step": self.step, "train_loss": float(np.mean(losses))})
 

@@ -1,12 +1,13 @@
-"""How far apart the variances of good and poor images should lie: one exponent, fitted on held-out identities.
+"""How far apart the variances of good and poor images should lie: one factor, fitted on held-out identities.
 
-A regularised head is timid: dropout and early stopping pull log_var towards its mean. The likelihood of genuine pairs hardly
-notices, verification does. So log_var is stretched about its mean by the factor at which the mutual likelihood score
-separates the held-out people best. A rescaling of the kind that PFE's followers fit (temperature, floor), in log space.
+A regularised head is timid: dropout and early stopping pull log_var towards its mean. The likelihood of genuine pairs
+hardly notices, verification does. So log_var is stretched about its mean by the factor at which the mutual likelihood
+score separates the held-out people best. A rescaling of the kind that PFE's followers fit (temperature, floor), in logs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,49 +20,63 @@ from faceunc.metrics.verification import tar_at_far
 from faceunc.scoring.mls import mutual_likelihood_score
 from faceunc.training.data import TrainingData
 
-CANDIDATES = (1.0, 1.15, 1.3, 1.45, 1.6)
-TARGETS = (1e-2, 1e-3, 1e-4)
-_ROWS = 1200
+CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+TARGETS = (1e-1, 1e-2, 1e-3)
+_ROWS = 800
+_MIN_PEOPLE = 20
 
 
 def fit_spread(head: PFEHead, data: TrainingData, people: list[str], seed: int) -> dict[str, float]:
-    """Set ``spread`` and ``centre`` of the head's config from held-out people; returns the mean FNMR of each candidate.
+    """Set ``spread`` and ``centre`` of the head's config from held-out people; returns the criterion of each candidate.
 
-    The criterion is the mean FNMR over FMR 1e-2 to 1e-4 among all pairs of up to 1,200 photographs, each in a random view.
-    Nothing is fitted when there are too few people for it (fewer than 20 with two photographs).
+    The criterion is the geometric mean of FNMR at FMR 1e-1 to 1e-3 among all pairs of up to 800 photographs: first view
+    (the clean one) against a random other view, and two random other views, with equal weight. Nothing is fitted with
+    fewer than 20 people that have two photographs, or with a single view.
     """
-    rows, person, mean, log_var = _sample(head, data, people, seed)
-    first, second = np.triu_indices(len(rows), 1)
-    same = person[first] == person[second]
-    if len(np.unique(person[first][same])) < 20:
+    rows = _photographs(data, people, seed)
+    if len(np.unique(data.person[rows])) < _MIN_PEOPLE or len(data.pooled) < 2:
         return {}
-    centre = float(log_var.mean())
-    fnmr = {}
+    person = data.person[rows]
+    different = ~np.eye(len(rows), dtype=bool)
+    same = (person[:, None] == person[None, :])[different]
+    sides = list(_sides(head, data, rows, seed))
+    centre = float(torch.cat([log_var for _, log_var in sides]).mean())
+    criterion = {}
     for spread in CANDIDATES:
-        scores = _all_pairs(mean, centre + spread * (log_var - centre))[first, second]
-        fnmr[spread] = float(np.mean([1.0 - tar_at_far(scores, same, target).tar for target in TARGETS]))
-    best = min(CANDIDATES, key=lambda spread: (fnmr[spread], spread))
+        stretched = [(mean, centre + spread * (log_var - centre)) for mean, log_var in sides]
+        matrices = [_all_pairs(stretched[0], stretched[1]), _all_pairs(stretched[1], stretched[2])]
+        fnmr = [1.0 - tar_at_far(m[different], same, target).tar for m in matrices for target in TARGETS]
+        criterion[spread] = float(np.exp(np.mean(np.log(np.maximum(fnmr, 1e-4)))))
+    best = min(CANDIDATES, key=lambda spread: (criterion[spread], spread))
     head.config = replace(head.config, spread=best, centre=centre)
-    return {f"{spread:g}": value for spread, value in fnmr.items()}
+    return {f"{spread:g}": value for spread, value in criterion.items()}
+
+
+def _photographs(data: TrainingData, people: list[str], seed: int) -> NDArray[np.int64]:
+    """Up to 800 photographs of people with two or more."""
+    rows = data.rows_of(set(people))
+    counts = np.bincount(data.person[rows], minlength=len(data.people))
+    rows = rows[counts[data.person[rows]] > 1]
+    return np.random.default_rng([seed, 4]).permutation(rows)[:_ROWS]
 
 
 @torch.no_grad()
-def _sample(
-    head: PFEHead, data: TrainingData, people: list[str], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Tensor, Tensor]:
-    """Photographs of people with two or more, one random view each: (rows, person, mean, log_var)."""
-    rng = np.random.default_rng([seed, 4])
-    rows = data.rows_of(set(people))
-    counts = np.bincount(data.person[rows])
-    rows = rng.permutation(rows[counts[data.person[rows]] > 1])[:_ROWS]
-    view = torch.from_numpy(rng.integers(0, len(data.pooled), len(rows)))
+def _sides(
+    head: PFEHead, data: TrainingData, rows: NDArray[np.int64], seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(mean, log_var) of the first view, and twice of a random other view of every photograph."""
+    rng = np.random.default_rng([seed, 5])
+    others = [rng.integers(1, len(data.pooled), len(rows)) for _ in range(2)]
     index = torch.from_numpy(rows)
-    return rows, data.person[rows], data.mean[view, index], head.from_pooled(data.pooled[view, index].float())
+    for chosen in (np.zeros(len(rows), np.int64), *others):
+        view = torch.from_numpy(chosen)
+        yield data.mean[view, index], head.from_pooled(data.pooled[view, index].float())
 
 
-def _all_pairs(mean: Tensor, log_var: Tensor) -> NDArray[np.float32]:
+def _all_pairs(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> NDArray[np.float32]:
+    (mean1, var1), (mean2, var2) = left, right
     blocks = [
-        mutual_likelihood_score(mean[i : i + 32, None], log_var[i : i + 32, None], mean[None], log_var[None])
-        for i in range(0, len(mean), 32)
+        mutual_likelihood_score(mean1[i : i + 32, None], var1[i : i + 32, None], mean2[None], var2[None])
+        for i in range(0, len(mean1), 32)
     ]
     return torch.cat(blocks).numpy()
