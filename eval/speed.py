@@ -1,8 +1,8 @@
 """Speed of embedding aligned chips and of training: ``python eval/speed.py LFW --json eval/results/speed.json``.
 
 Medians after warm-up, all in one run: chips a second of the dlib backbone in float32 and (where the processor has it)
-bfloat16, the share that the variance head adds, the agreement of both precisions, and the seconds that both cross-fitted
-heads take from cached features.
+bfloat16, the share that the variance head adds, the agreement of both precisions, and the seconds that both
+cross-fitted heads take from cached features.
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ class Comparison:
             several = f", {quality.faces} faces, one chosen" if quality.faces > 1 else ""
             lines.append(f"sigma       {sigma:.4f}   {name} ({face}, sharpness {quality.sharpness:.0f}{several})")
         ratio = max(self.sigma) / max(min(self.sigma), 1e-12)
-        verdict = "both photos are equally certain" if ratio < 1.02 else f"the poorer photo is {self.photos[self.poorer]}"
+        verdict = (
+            "both photos are equally certain" if ratio < 1.02 else f"the poorer photo is {self.photos[self.poorer]}"
+        )
         return "\n".join([*lines, verdict])
 
 

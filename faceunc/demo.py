@@ -12,6 +12,7 @@ from tabulate import tabulate
 from faceunc.embedder import load
 from faceunc.errors import ImageError
 from faceunc.images.align import align_face
+from faceunc.images.astronaut import astronaut
 from faceunc.images.degrade import CLEAN, Degradation, degrade
 from faceunc.images.read import read_image
 from faceunc.scoring.embedded import score_pairs
@@ -63,7 +64,7 @@ def run_demo(head: str = "dlib-pfe", photo: Path | None = None) -> DemoResult:
         ImageError: no face in ``photo``, or it cannot be read.
     """
     embedder = load(head)
-    image = _astronaut() if photo is None else read_image(photo)
+    image = astronaut() if photo is None else read_image(photo)
     detection = embedder.detector([image])[0]
     if detection is None:
         raise ImageError("no_face", f"{photo}: no face found")
@@ -79,9 +80,3 @@ def run_demo(head: str = "dlib-pfe", photo: Path | None = None) -> DemoResult:
         for degradation, pixels, numbers in zip(plan, chips, scores, strict=True)
     ]
     return DemoResult(steps[0], steps[1:])
-
-
-def _astronaut() -> NDArray[np.uint8]:
-    from skimage import data
-
-    return np.asarray(data.astronaut(), np.uint8)

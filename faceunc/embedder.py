@@ -39,8 +39,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Quality:
-    """Simple facts of an embedded photograph: face side in its pixels (NaN for a given chip), the detector's score, number
-    of faces seen, sharpness of the chip (variance of the Laplacian), length of the raw embedding."""
+    """Simple facts of an embedded photograph.
+
+    Face side in its pixels (NaN for a given chip), the detector's score, number of faces seen, sharpness of the chip
+    (variance of the Laplacian), length of the raw embedding.
+    """
 
     face_size: float
     score: float
@@ -131,7 +134,10 @@ class Embedder:
         names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
         starts = range(0, len(photos), batch_size)
         with ThreadPoolExecutor(2) as pool:
-            ahead = [[pool.submit(_read, photos[i], names[i]) for i in range(s, min(s + batch_size, len(photos)))] for s in starts[:1]]
+            ahead = [
+                [pool.submit(_read, photos[i], names[i]) for i in range(s, min(s + batch_size, len(photos)))]
+                for s in starts[:1]
+            ]
             for position, start in enumerate(starts):
                 current = ahead.pop()
                 if position + 1 < len(starts):
@@ -173,7 +179,9 @@ class Embedder:
             floor = self.detector.min_face_size
             raise ImageError("no_face", f"{name}: no face of at least {floor} pixels found in {width} x {height}")
         if image.shape[0] != image.shape[1]:
-            raise ImageError("wrong_size", f"{name}: expected a square aligned chip, got {image.shape[1]} x {image.shape[0]}")
+            raise ImageError(
+                "wrong_size", f"{name}: expected a square aligned chip, got {image.shape[1]} x {image.shape[0]}"
+            )
         import cv2
 
         if image.shape[0] == spec.input_size:

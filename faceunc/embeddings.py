@@ -48,7 +48,9 @@ class Embeddings:
     def __post_init__(self) -> None:
         count, dim = self.mean.shape if self.mean.ndim == 2 else (-1, -1)
         if count < 0 or self.log_var.ndim != 2 or self.log_var.shape not in ((count, dim), (count, 1)):
-            raise ValueError(f"mean (N, D) and log_var (N, D or 1). Got {self.mean.shape} and {self.log_var.shape} instead.")
+            raise ValueError(
+                f"mean (N, D) and log_var (N, D or 1). Got {self.mean.shape} and {self.log_var.shape} instead."
+            )
         if len(self.ids) != count:
             raise ValueError(f"ids must name all {count} rows. Got {len(self.ids)} instead.")
         if self.epistemic is not None and self.epistemic.shape != (count,):
@@ -68,7 +70,7 @@ class Embeddings:
             if len(index) and index.dtype.kind not in "biu":
                 raise TypeError(f"positions must be integers. Got {index.dtype} instead.")
             index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
-        ids = self.ids[index] if isinstance(index, slice) else [self.ids[i] for i in index]
+        ids = self.ids[index] if isinstance(index, slice) else [self.ids[int(i)] for i in index]
         epistemic = None if self.epistemic is None else self.epistemic[index]
         return Embeddings(self.mean[index], self.log_var[index], ids, epistemic, self.meta)
 
@@ -81,10 +83,8 @@ class Embeddings:
     def sigma(self) -> NDArray[np.float32]:
         """One number a photograph (N,): the standard deviation, square root of the harmonic mean of the variances over
         dimensions (DUL's summary). On the unit sphere; higher = less certain."""
-        values = -np.asarray(self.log_var, np.float64)
-        top = values.max(axis=1, keepdims=True)
-        harmonic = -(top[:, 0] + np.log(np.exp(values - top).mean(axis=1)))
-        return np.exp(0.5 * harmonic).astype(np.float32)
+        sigma: NDArray[np.float32] = np.exp(0.5 * harmonic_log_var(self.log_var)).astype(np.float32)
+        return sigma
 
     def find(self, photo: str) -> int:
         """Position of a photograph by its id. Raises InputError when it is not there."""
@@ -117,6 +117,13 @@ class Embeddings:
         return load_embeddings(Path(path))
 
 
+def harmonic_log_var(log_var: NDArray[np.floating]) -> NDArray[np.float64]:
+    """One uncertainty an image: log of the harmonic mean of the variances over dimensions, (N, D or 1) -> (N,)."""
+    values = -np.asarray(log_var, np.float64)
+    top = values.max(axis=1)
+    return np.asarray(-(top + np.log(np.exp(values - top[:, None]).mean(axis=1))))
+
+
 def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
     """Join embeddings of one origin.
 
@@ -146,7 +153,9 @@ def check_compatible(first: Embeddings, second: Embeddings, keys: Sequence[str] 
     for key in keys:
         a, b = first.meta.get(key, ""), second.meta.get(key, "")
         if a != b:
-            raise IncompatibleError(f"embeddings that cannot be compared: {key} is {a!r} on one side, {b!r} on the other")
+            raise IncompatibleError(
+                f"embeddings that cannot be compared: {key} is {a!r} on one side, {b!r} on the other"
+            )
     if first.dim != second.dim:
         raise IncompatibleError(f"embeddings that cannot be compared: {first.dim} and {second.dim} dimensions")
 

@@ -29,4 +29,13 @@ class ImageError(FaceuncError):
         self.kind = kind
 
 
-FAILURE_KINDS = ("missing", "unreadable", "not_an_image", "truncated", "too_large", "too_small", "no_face", "wrong_size")
+FAILURE_KINDS = (
+    "missing",
+    "unreadable",
+    "not_an_image",
+    "truncated",
+    "too_large",
+    "too_small",
+    "no_face",
+    "wrong_size",
+)

@@ -1,7 +1,7 @@
 """Embed many photographs into a folder: resumable, every failure accounted for.
 
-``OUT/embeddings.safetensors`` holds the result, ``OUT/photos.csv`` one line a photograph, ``OUT/failures.csv`` one line a
-failure, ``OUT/report.json`` the counts. While a run is under way its finished parts lie in ``OUT/parts/``.
+``OUT/embeddings.safetensors`` holds the result, ``OUT/photos.csv`` one line a photograph, ``OUT/failures.csv`` one line
+a failure, ``OUT/report.json`` the counts. While a run is under way its finished parts lie in ``OUT/parts/``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def test_write_makes_folders_and_replaces(tmp_path: Path) -> None:
 def test_failure_in_the_block_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), atomic_path(path) as temporary:
+    with pytest.raises(type(error)), atomic_path(path) as temporary:  # noqa: PT012
         temporary.write_bytes(b"half")
         raise error
     assert path.read_bytes() == b"old"

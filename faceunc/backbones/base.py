@@ -69,7 +69,7 @@ class TorchBackbone:
     def __init__(self, module: nn.Module, spec: BackboneSpec, precision: str = "float32") -> None:
         self.spec = spec
         self.precision = precision
-        self.module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:

@@ -50,6 +50,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature map (N, C, h, w) -> that of the block's output."""
         out = self.conv2(F.relu(self.conv1(x)))
         if not self.down:
             return F.relu(out + x)
@@ -66,7 +67,10 @@ def _pad_to(x: Tensor, shape: list[int]) -> Tensor:
 
 
 class DlibResNet(nn.Module):
-    """The network, affine layers folded into the convolutions. Input (N, 3, 150, 150) after the spec's mean and scale."""
+    """The network, affine layers folded into the convolutions.
+
+    Input (N, 3, 150, 150) after the spec's mean and scale.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,14 +94,19 @@ class DlibResNet(nn.Module):
         with torch.no_grad():
             for conv, layer in zip(convs, weights.convs, strict=True):
                 if tuple(conv.weight.shape) != layer.weight.shape:
-                    raise InputError(f"dlib weights: expected a layer {tuple(conv.weight.shape)}, got {layer.weight.shape}")
+                    raise InputError(
+                        f"dlib weights: expected a layer {tuple(conv.weight.shape)}, got {layer.weight.shape}"
+                    )
                 conv.weight.copy_(torch.from_numpy(layer.weight))
                 conv.bias.copy_(torch.from_numpy(layer.bias))  # type: ignore[union-attr]
             self.linear.weight.copy_(torch.from_numpy(weights.linear))
 
 
 def packaged_weight_file() -> Path:
-    """Where ``face_recognition_models`` keeps the file. The package is found, not imported: its import needs pkg_resources."""
+    """Where ``face_recognition_models`` keeps the file.
+
+    The package is found, not imported: its import needs pkg_resources.
+    """
     found = importlib.util.find_spec("face_recognition_models")
     for folder in (found.submodule_search_locations or []) if found else []:
         path = Path(folder) / "models" / WEIGHT_FILE

@@ -44,7 +44,9 @@ def parse_dlib_resnet(data: bytes, source: str) -> DlibWeights:
     """
     reader = _Reader(data, source)
     if not data.startswith(_HEADER):
-        raise InputError(f"{source}: expected dlib's face recognition ResNet, got a file that begins with {data[:12]!r}")
+        raise InputError(
+            f"{source}: expected dlib's face recognition ResNet, got a file that begins with {data[:12]!r}"
+        )
     convs, channels = [], 3
     for index in range(29):
         layer = _read_conv(reader, channels, index)

@@ -14,7 +14,8 @@ from faceunc.storage import sha256_file
 
 TRAINING_SETS = ("vggface2", "casia-webface")
 FEATURE_LAYER, EMBEDDING_LAYER = "block8", "last_bn"
-# Median place of MTCNN's points in facenet-pytorch's own 160 x 160 crop (MTCNN's box, no margin): scripts/median_points.py.
+# Median place of MTCNN's points in facenet-pytorch's own 160 x 160 crop (MTCNN's box, no margin):
+# scripts/median_points.py.
 TEMPLATE = ((49.0, 62.0), (111.0, 62.0), (80.0, 96.0), (54.0, 124.0), (106.0, 124.0))
 _DOWNLOADS = "https://github.com/timesler/facenet-pytorch (release v2.2.9)"
 

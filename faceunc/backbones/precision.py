@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceunc.backbones.base import TorchBackbone
 from faceunc.errors import InputError
 from faceunc.images.align import align_face
+from faceunc.images.astronaut import astronaut
 from faceunc.images.degrade import Degradation, degrade
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -59,8 +60,6 @@ def agreement(backbone: TorchBackbone) -> float:
 
 @functools.cache
 def _check_chips(size: int, template: tuple[tuple[float, float], ...]) -> NDArray[np.uint8]:
-    from skimage import data
-
-    chip = align_face(np.asarray(data.astronaut(), np.uint8), ASTRONAUT_POINTS, template, size)
+    chip = align_face(astronaut(), ASTRONAUT_POINTS, template, size)
     steps = [("none", 0.0), ("downsample", 0.8), ("blur", 0.6), ("noise", 0.4)]
     return np.stack([degrade(chip, Degradation(kind, severity)) for kind, severity in steps])

@@ -39,5 +39,7 @@ def load_backbone(name: str = "dlib", precision: str = "auto") -> Backbone:
 
         return load_onnx(name)
     if name not in BACKBONES:
-        raise InputError(f"backbone must be one of {', '.join(BACKBONES)}, or an ONNX spec *.json. Got {name!r} instead.")
+        raise InputError(
+            f"backbone must be one of {', '.join(BACKBONES)}, or an ONNX spec *.json. Got {name!r} instead."
+        )
     return BACKBONES[name](precision)

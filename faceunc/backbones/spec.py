@@ -21,7 +21,8 @@ class BackboneSpec:
         input_size: side of the square chip in pixels.
         colour: channel order that the model wants, "RGB" or "BGR" (chips are always RGB; the order is turned for you).
         mean, scale: the model's input is ``(pixel - mean) * scale``, ``mean`` per channel in the model's order.
-        template: where the five landmarks lie in the chip: eyes, nose, mouth corners, image left first; (x, y) in pixels.
+        template: where the five landmarks lie in the chip: eyes, nose, mouth corners, image left first; (x, y) in
+            pixels.
         dim: length of the embedding.
         feature_shape: (channels, height, width) of the feature map.
         licence, origin: of the weights.
@@ -65,7 +66,9 @@ def spec_from_dict(values: dict[str, Any], source: str | Path) -> BackboneSpec:
     known = set(BackboneSpec.__dataclass_fields__)
     extra, missing = set(values) - known, known - set(values) - {"licence", "origin", "sha256"}
     if extra or missing:
-        raise InputError(f"{source}: backbone spec with missing fields {sorted(missing)}, unknown fields {sorted(extra)}")
+        raise InputError(
+            f"{source}: backbone spec with missing fields {sorted(missing)}, unknown fields {sorted(extra)}"
+        )
     try:
         return BackboneSpec(
             name=str(values["name"]),

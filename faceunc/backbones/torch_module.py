@@ -60,8 +60,8 @@ def module_backbone(
 ) -> TorchBackbone:
     """Make a backbone of any embedding module.
 
-    The module is called on (N, 3, S, S) float32 and must return (N, ``spec.dim``); the layer ``feature_layer`` must give
-    (N, \\*``spec.feature_shape``). Both are checked once with a blank chip.
+    The module is called on (N, 3, S, S) float32 and must return (N, ``spec.dim``); the layer ``feature_layer`` must
+    give (N, \\*``spec.feature_shape``). Both are checked once with a blank chip.
 
     Raises:
         InputError: unknown layer, or shapes that differ from the spec.

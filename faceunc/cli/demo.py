@@ -8,9 +8,9 @@ from typing import Any
 
 from faceunc.cli.options import add_threads, apply_threads
 
-_DESCRIPTION = """Needs no data and no download: takes the public-domain photograph of an astronaut that scikit-image carries,
-finds and aligns the face, degrades it step by step (blur, down-sampling, noise, occlusion), prints the similarity to the
-original, sigma and mutual likelihood score of each step, and writes one figure."""
+_DESCRIPTION = """Needs no data and no download: takes the public-domain photograph of an astronaut that scikit-image
+carries, finds and aligns the face, degrades it step by step (blur, down-sampling, noise, occlusion), prints the
+similarity to the original, sigma and mutual likelihood score of each step, and writes one figure."""
 
 
 def add_parser(commands: Any) -> None:

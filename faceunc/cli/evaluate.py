@@ -30,14 +30,23 @@ def add_parser(commands: Any) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         kind.add_argument("data", type=Path, metavar="DATA", help="folder of identities, such as LFW's")
-        kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a ROC figure")
+        kind.add_argument(
+            "--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a ROC figure"
+        )
         kind.add_argument("--backbone", default="dlib", help="name or ONNX spec *.json (default: dlib)")
-        kind.add_argument("--head", type=Path, help="your own head instead of cross-fitting; refused when it knows these people")
+        kind.add_argument(
+            "--head", type=Path, help="your own head instead of cross-fitting; refused when it knows these people"
+        )
         kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
-        kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
+        kind.add_argument(
+            "--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)"
+        )
         if name == "templates":
             kind.add_argument(
-                "--clean-share", type=share, default=0.25, help="share of undegraded images in templates (default: 0.25)"
+                "--clean-share",
+                type=share,
+                default=0.25,
+                help="share of undegraded images in templates (default: 0.25)",
             )
         else:
             kind.add_argument("--pairs", type=Path, help="pair file in LFW's layout (default: DATA/pairs.txt)")

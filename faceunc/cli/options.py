@@ -39,7 +39,9 @@ def positive(text: str) -> float:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--head, --backbone, --precision, --select, --aligned, --min-face-size, --threads."""
     group = parser.add_argument_group("model")
-    group.add_argument("--head", default="dlib-pfe", help="a shipped head (dlib-pfe, dlib-pfe-scalar) or a path *.safetensors")
+    group.add_argument(
+        "--head", default="dlib-pfe", help="a shipped head (dlib-pfe, dlib-pfe-scalar) or a path *.safetensors"
+    )
     group.add_argument("--backbone", help="name or ONNX spec *.json (default: the one that the head was trained on)")
     add_precision(group)
     group.add_argument(

@@ -8,7 +8,8 @@ from typing import Any
 
 from faceunc.cli.options import add_precision, add_threads, apply_threads, positive, share, whole
 
-_DESCRIPTION = """Train a PFE head on a folder with one sub-folder a person (people with at least two photographs count).
+_DESCRIPTION = """Train a PFE head on a folder with one sub-folder a person (people with at least two photographs
+count).
 
 The backbone stays frozen. Every photograph is seen clean and in three degraded views; the loss is the negative mutual
 likelihood of genuine pairs (it is normally NEGATIVE). A share of the people is held out: training stops when their
@@ -31,7 +32,9 @@ def add_parser(commands: Any) -> None:
     pfe.add_argument("data", type=Path, metavar="DATA", help="folder of identities")
     pfe.add_argument("-o", "--out", required=True, type=Path, metavar="HEAD", help="file *.safetensors to write")
     pfe.add_argument("--backbone", default="dlib", help="name or ONNX spec *.json (default: dlib)")
-    pfe.add_argument("--architecture", choices=("pooled", "paper"), default="pooled", help="pooled: small, for little data")
+    pfe.add_argument(
+        "--architecture", choices=("pooled", "paper"), default="pooled", help="pooled: small, for little data"
+    )
     pfe.add_argument("--variance", choices=("per-dimension", "scalar"), default="per-dimension")
     pfe.add_argument("--steps", type=whole(1), default=1500, help="most optimiser steps (default: 1500)")
     pfe.add_argument("--people", type=whole(2), default=64, help="people a batch (default: 64)")
@@ -56,7 +59,14 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps, people=args.people, images=args.images, lr=args.lr, validation=args.validation, seed=args.seed
     )
     request = PFERequest(
-        args.data, args.out, args.backbone, args.precision, args.select, args.architecture, args.variance, args.checkpoint
+        args.data,
+        args.out,
+        args.backbone,
+        args.precision,
+        args.select,
+        args.architecture,
+        args.variance,
+        args.checkpoint,
     )
     print(train_pfe(request, options).text())
     return 0

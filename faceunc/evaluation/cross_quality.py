@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from faceunc.embeddings import harmonic_log_var
 from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.report import Curve, EvalReport, mean_figures, pair_figures
 from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions
@@ -13,14 +15,14 @@ from faceunc.images.degrade import KINDS
 from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
 from faceunc.scoring.embedded import score_pairs
-from faceunc.training.collapse import rank_correlation, summary
+from faceunc.training.collapse import rank_correlation
 
 
 def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None) -> EvalReport:
     """Mean over three seeds of the standard mix, drawn per image. Part (a) degrades the second image of every pair.
 
-    The report also holds the rank correlation of sigma with the severity, over all kinds and kind by kind, beside that of
-    the trivial measures; every face is seen by a head that never met the person.
+    The report also holds the rank correlation of sigma with the severity, over all kinds and kind by kind, beside that
+    of the trivial measures; every face is seen by a head that never met the person.
     """
     pairs = read_pairs(pairs_file or options.data / "pairs.txt")
     bench = Bench(options, pairs)
@@ -36,7 +38,9 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
                 name = score if score == "cosine" else f"mls ({variance})"
                 by_seed = [
                     score_pairs(
-                        bench.embeddings(left_of(view), variance, first), bench.embeddings(view, variance, second), score
+                        bench.embeddings(left_of(view), variance, first),
+                        bench.embeddings(view, variance, second),
+                        score,
                     )
                     for view in views
                 ]
@@ -47,13 +51,16 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
 
 
 def severity_correlations(bench: Bench, views: list[View]) -> dict[str, dict[str, float]]:
-    """Spearman with severity over the degraded views: each head's sigma (all kinds and by kind), then the trivial measures."""
+    """Spearman with severity over the degraded views.
+
+    Each head's sigma (all kinds and by kind), then the trivial measures.
+    """
     photos, usable = bench.source.photos, bench.source.landmarks.state == 0
     degradations = [[view.degradation(name) for name in photos.ids] for view in views]
     severity = np.array([[d.severity for d in row] for row in degradations])[:, usable].ravel()
     kind = np.array([[d.kind for d in row] for row in degradations])[:, usable].ravel()
-    measures = {
-        f"sigma ({variance})": np.stack([summary(bench.embeddings(view, variance).log_var) for view in views])
+    measures: dict[str, NDArray[np.floating]] = {
+        f"sigma ({variance})": np.stack([harmonic_log_var(bench.embeddings(view, variance).log_var) for view in views])
         for variance in bench.variances
     }
     features = bench.source.features(views)

@@ -19,7 +19,10 @@ CLEAN, FLIP = View(), View(flip=True)
 
 
 def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalReport:
-    """Run LFW's View 2 (or another file of its layout). No pair is dropped; failed detections are centre crops, counted."""
+    """Run LFW's View 2 (or another file of its layout).
+
+    No pair is dropped; failed detections are centre crops, counted.
+    """
     pairs = read_pairs(pairs_file or options.data / "pairs.txt")
     bench = Bench(options, pairs)
     bench.prepare([CLEAN, FLIP])
@@ -47,6 +50,6 @@ def pair_rows(bench: Bench, pairs: PairProtocol) -> tuple[NDArray[np.int64], NDA
 def flip_fused(bench: Bench, variance: str) -> Embeddings:
     """A photograph and its mirror image as one: normalised sum of the means, mean of the log variances."""
     plain, mirrored = bench.embeddings(CLEAN, variance), bench.embeddings(FLIP, variance)
-    mean = plain.mean + mirrored.mean
-    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
-    return Embeddings(mean, (plain.log_var + mirrored.log_var) / 2, plain.ids, meta=plain.meta)
+    total = plain.mean + mirrored.mean
+    mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
+    return Embeddings(mean, (plain.log_var + mirrored.log_var) / np.float32(2), plain.ids, meta=plain.meta)

@@ -103,7 +103,11 @@ def pair_figures(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, 
     if pairs.num_folds > 1:
         folds = kfold_accuracy(scores, pairs.same, pairs.fold)
         figures = {"accuracy": folds.mean, "std accuracy": folds.std}
-    return {**figures, **far_figures(scores, pairs.same, (1e-1, 1e-2, 1e-3)), "eer": equal_error_rate(scores, pairs.same)}
+    return {
+        **figures,
+        **far_figures(scores, pairs.same, (1e-1, 1e-2, 1e-3)),
+        "eer": equal_error_rate(scores, pairs.same),
+    }
 
 
 def far_figures(scores: NDArray[np.float32], same: NDArray[np.bool_], targets: Sequence[float]) -> dict[str, float]:

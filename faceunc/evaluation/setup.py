@@ -38,7 +38,8 @@ class EvalOptions:
     Attributes:
         data: folder of identities. backbone: name or ONNX spec. precision: see :func:`load_backbone`.
         variances: which PFE heads are cross-fitted ("per-dimension", "scalar").
-        head: path of a head of the user's, used instead of cross-fitting; refused when it was trained on people of ``data``.
+        head: path of a head of the user's, used instead of cross-fitting; refused when it was trained on people of
+            ``data``.
         train: options of training. cache: folder of caches. show: progress bars (None: on a terminal).
     """
 
@@ -61,7 +62,9 @@ class Bench:
         if pairs is not None:
             missing = [name for name in pairs.images if name not in photos.index]
             if missing:
-                raise InputError(f"{options.data}: {len(missing)} photographs of the protocol are missing, first {missing[0]}")
+                raise InputError(
+                    f"{options.data}: {len(missing)} photographs of the protocol are missing, first {missing[0]}"
+                )
         backbone: Backbone = load_backbone(options.backbone, options.precision)
         detector = FaceDetector("central")
         landmarks = find_landmarks(photos, detector, options.cache, options.show)
@@ -79,7 +82,9 @@ class Bench:
         spec, fits = self.source.backbone.spec, {}
         for variance in self.options.variances:
             config = PFEConfig(spec.feature_shape, spec.dim, variance=variance)
-            fits[variance] = cross_fit(self.source, self.part, TRAIN_VIEWS, config, self.options.train, self.options.show)
+            fits[variance] = cross_fit(
+                self.source, self.part, TRAIN_VIEWS, config, self.options.train, self.options.show
+            )
         return fits
 
     def _given(self) -> dict[str, CrossFit]:
@@ -134,5 +139,6 @@ def refuse_known_identities(head: StoredHead, identities: Sequence[str]) -> None
     shared = set(known) & set(hash_identities(set(identities)))
     if shared:
         raise InputError(
-            f"head {head.name} was trained on {len(shared)} of the people in this data; evaluate without --head (cross-fitted)"
+            f"head {head.name} was trained on {len(shared)} of the people in this data; "
+            "evaluate without --head (cross-fitted)"
         )

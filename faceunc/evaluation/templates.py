@@ -23,7 +23,10 @@ Floats = NDArray[np.float32]
 
 
 def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalReport:
-    """All pairs of templates (2 to 5 images, people with at least four), TAR at FAR 1e-2 to 1e-5, mean over three seeds."""
+    """All pairs of templates (2 to 5 images, people with at least four).
+
+    TAR at FAR 1e-2 to 1e-5, mean over three seeds.
+    """
     pairs_file = options.data / "pairs.txt"
     bench = Bench(options, read_pairs(pairs_file) if pairs_file.is_file() else None)
     bench.prepare([View(), *(View(mix_seed=seed) for seed in TEST_SEEDS)])
@@ -73,6 +76,4 @@ def _fuse_all(
         log_var = np.where(degraded[:, None], poor.log_var[rows], clean.log_var[rows])
         parts.append(pool(mean, log_var))
     ids = [f"{templates.names[who]}/{row}" for row, who in enumerate(templates.identity)]
-    return replace(
-        clean, mean=np.stack([mean for mean, _ in parts]), log_var=np.stack([v for _, v in parts]), ids=ids
-    )
+    return replace(clean, mean=np.stack([mean for mean, _ in parts]), log_var=np.stack([v for _, v in parts]), ids=ids)

@@ -62,7 +62,8 @@ class PFEHead(nn.Module):
     """Feature map (N, C, h, w) -> log_var (N, D) or (N, 1), natural log of the variance on the unit sphere.
 
     In two steps, so that training can cache the first: :meth:`pool` is fixed, :meth:`from_pooled` learns.
-    ``log_var = log(1e-6 + exp(l))``, l stretched as the config says. Source: Shi & Jain, ICCV 2019, section 4 and their published module.
+    ``log_var = log(1e-6 + exp(l))``, l stretched as the config says.
+    Source: Shi & Jain, ICCV 2019, section 4 and their published module.
     """
 
     def __init__(self, config: PFEConfig) -> None:

@@ -33,4 +33,6 @@ def head_path(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".safetensors":
         return path
-    raise InputError(f"head must be one of {', '.join(shipped_names())}, or a path *.safetensors. Got {str(name)!r} instead.")
+    raise InputError(
+        f"head must be one of {', '.join(shipped_names())}, or a path *.safetensors. Got {str(name)!r} instead."
+    )

@@ -29,9 +29,7 @@ def similarity_transform(source: ArrayLike, target: ArrayLike) -> NDArray[np.flo
     return np.column_stack([linear, dst_mean - linear @ src_mean])
 
 
-def align_face(
-    image: NDArray[np.uint8], landmarks: ArrayLike, template: ArrayLike, size: int
-) -> NDArray[np.uint8]:
+def align_face(image: NDArray[np.uint8], landmarks: ArrayLike, template: ArrayLike, size: int) -> NDArray[np.uint8]:
     """Cut the aligned chip of shape (size, size, 3) out of ``image``: landmarks (5, 2) are brought onto ``template``.
 
     Points: left eye, right eye, nose, left and right mouth corner; "left" as seen in the image. Pixels outside the
@@ -53,12 +51,14 @@ def align_face(
 def centre_landmarks(width: int, height: int) -> NDArray[np.float32]:
     """Where the five points of a centred face would lie: the fall-back of LFW's protocol when detection fails.
 
-    The shape (5, 2) is the median of MTCNN's points over LFW's 250 x 250 deep-funneled photographs, scaled to the photograph.
+    The shape (5, 2) is the median of MTCNN's points over LFW's 250 x 250 deep-funneled photographs, scaled to the
+    photograph.
     """
     return (_LFW_MEDIAN_POINTS * min(width, height) + np.array([width, height]) / 2).astype(np.float32)
 
 
-# Offsets from the centre in units of the shorter side: medians over the 13,232 LFW photographs in which MTCNN found a face.
+# Offsets from the centre in units of the shorter side: medians over the 13,232 LFW photographs in which MTCNN found a
+# face.
 _LFW_MEDIAN_POINTS = np.array(
     [[-0.0807, -0.0464], [0.0879, -0.0501], [0.0046, 0.0504], [-0.0660, 0.1362], [0.0806, 0.1334]], np.float64
 )

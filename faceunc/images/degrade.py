@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +91,7 @@ def _jpeg(chip: Chip, severity: float, rng: np.random.Generator) -> Chip:
     """JPEG compression of quality 90 to 10."""
     quality = round(90.0 - 80.0 * severity)
     _, data = cv2.imencode(".jpg", chip[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _pixels(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[:, :, ::-1])
 
 
 def _occlusion(chip: Chip, severity: float, rng: np.random.Generator) -> Chip:
@@ -124,10 +125,8 @@ def _combined(chip: Chip, severity: float, rng: np.random.Generator) -> Chip:
     return _occlusion(chip, severity, rng) if rng.uniform() < 0.3 else chip
 
 
-def _pixels(values: NDArray[np.generic]) -> Chip:
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _pixels(values: NDArray[Any]) -> Chip:
+    return np.ascontiguousarray(np.clip(np.rint(np.asarray(values)), 0, 255), np.uint8)
 
 
 KINDS: dict[str, Callable[[Chip, float, np.random.Generator], Chip]] = {

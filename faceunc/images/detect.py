@@ -88,9 +88,7 @@ class FaceDetector:
             return [None] * len(images)
         # facenet-pytorch writes into its input: the stack is a copy of ours.
         boxes, scores, points = self._mtcnn.detect(np.stack(images), landmarks=True)
-        return [
-            self._choose(b, s, p, scale, (width, height)) for b, s, p in zip(boxes, scores, points, strict=True)
-        ]
+        return [self._choose(b, s, p, scale, (width, height)) for b, s, p in zip(boxes, scores, points, strict=True)]
 
     def _choose(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Landmarks:
     """What detection found on every photograph of a set.
 
     Attributes:
-        points: float32 (N, 5, 2); where no face was found, those of a centred face (LFW's rule: a pair is never dropped).
+        points: float32 (N, 5, 2); where no face was found, those of a centred face (LFW's rule: a pair is never
+            dropped).
         state: uint8 (N,), index into :data:`STATES`.
         face_size: float32 (N,), side of the face in pixels; NaN where none was found.
         score: float32 (N,), the detector's probability; NaN where none was found.
@@ -45,9 +47,7 @@ class Landmarks:
         return {name: int((self.state == code).sum()) for code, name in enumerate(STATES)}
 
 
-def find_landmarks(
-    photos: PhotoSet, detector: FaceDetector, cache: Path, show: bool | None = None
-) -> Landmarks:
+def find_landmarks(photos: PhotoSet, detector: FaceDetector, cache: Path, show: bool | None = None) -> Landmarks:
     """Landmarks of every photograph, from ``cache`` where they are there, else found now and stored chunk by chunk.
 
     A run that is killed goes on where it stopped. Photographs that cannot be read count as ``unreadable``.
@@ -62,15 +62,13 @@ def find_landmarks(
     return Landmarks(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _chunk(
-    photos: PhotoSet, detector: FaceDetector, path: Path, pool: ThreadPoolExecutor
-) -> dict[str, NDArray[np.generic]]:
+def _chunk(photos: PhotoSet, detector: FaceDetector, path: Path, pool: ThreadPoolExecutor) -> dict[str, NDArray[Any]]:
     try:
         return dict(load_file(path))
     except (OSError, SafetensorError):
         pass
     rows = [row for batch in _batches(photos, detector.batch_size) for row in _detect_batch(batch, detector, pool)]
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "points": np.stack([row[0] for row in rows]).astype(np.float32),
         "state": np.array([row[1] for row in rows], np.uint8),
         "face_size": np.array([row[2] for row in rows], np.float32),

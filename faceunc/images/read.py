@@ -45,7 +45,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise ImageError("not_an_image", f"{path}: expected an image file, got {_first_bytes(path)}") from None
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", f"{path}: {error}") from None
-    except Exception as error:  # decoders of foreign bytes raise nearly anything (OSError, SyntaxError, struct.error ...)
+    except (
+        Exception
+    ) as error:  # decoders of foreign bytes raise nearly anything (OSError, SyntaxError, struct.error ...)
         if isinstance(error, OSError) and error.errno is not None:  # the system's word, not a decoder's
             raise ImageError("unreadable", f"{path}: {error.strerror}") from None
         raise ImageError("truncated", f"{path}: damaged or truncated image ({error})") from None
@@ -59,7 +61,7 @@ def as_rgb(array: NDArray[np.generic], name: str = "image") -> NDArray[np.uint8]
     """
     array = np.asarray(array)
     if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
+        array = (array.astype(np.uint16) >> 8).astype(np.uint8)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         got = f"{array.dtype} {array.shape}"
         raise ImageError("not_an_image", f"{name}: expected uint8 or uint16 (H, W[, 1, 3 or 4]), got {got}")

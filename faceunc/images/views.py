@@ -16,7 +16,8 @@ class View:
     """One way to look at every photograph of a set.
 
     Attributes:
-        mix_seed: None leaves the chip as it is; a number degrades it by the standard mix, drawn per image from this seed.
+        mix_seed: None leaves the chip as it is; a number degrades it by the standard mix, drawn per image from this
+            seed.
         flip: mirror the chip, after the degradation.
     """
 

@@ -18,5 +18,7 @@ def scores_and_labels(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.fl
     if not np.isfinite(values).all():
         raise ValueError(f"scores must be finite. Got {int((~np.isfinite(values)).sum())} NaN or infinite values.")
     if labels.all() or not labels.any():
-        raise ValueError(f"same must hold genuine and impostor pairs. Got {int(labels.sum())} genuine of {len(labels)}.")
+        raise ValueError(
+            f"same must hold genuine and impostor pairs. Got {int(labels.sum())} genuine of {len(labels)}."
+        )
     return values, labels

@@ -84,7 +84,13 @@ def tar_at_far(scores: ArrayLike, same: ArrayLike, target: float) -> TarAtFar:
     accepts = np.rint(far * impostors)
     best = int(np.flatnonzero(accepts <= target * impostors * (1 + 1e-12))[-1])
     return TarAtFar(
-        target, float(far[best]), float(tar[best]), float(threshold[best]), int(labels.sum()), impostors, int(accepts[best])
+        target,
+        float(far[best]),
+        float(tar[best]),
+        float(threshold[best]),
+        int(labels.sum()),
+        impostors,
+        int(accepts[best]),
     )
 
 
@@ -102,7 +108,8 @@ def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
 def kfold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> KFoldAccuracy:
     """For each fold: the threshold that is best on the other folds, among the observed scores, judged on this one.
 
-    Of several best thresholds the middle one of the first run of them is taken, so that no end of a plateau is preferred.
+    Of several best thresholds the middle one of the first run of them is taken, so that no end of a plateau is
+    preferred.
 
     Args:
         scores, same: (P,). fold: (P,) integers, at least two different ones.

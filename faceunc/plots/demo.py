@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from faceunc.demo import DEMO_KINDS, DemoResult, DemoStep
 
@@ -42,12 +45,12 @@ def save_demo(result: DemoResult, path: Path) -> None:
     everything = [result.original, *result.steps]
     low, high = min(s.sigma for s in everything), max(s.sigma for s in everything)
     figure = Figure(figsize=(14, 7.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.9, 1))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.9, 1)))
     left.suptitle("frame: σ, green = certain, red = uncertain", fontsize=11)
     axes = left.subplots(len(DEMO_KINDS), columns)
     for row, kind in zip(axes, DEMO_KINDS, strict=True):
         for ax, step in zip(row, result.of_kind(kind), strict=True):
-            share = (step.sigma - low) / max(high - low, 1e-9)
+            share = math.log(step.sigma / low) / max(math.log(high / low), 1e-9)
             plot_chip(step, colormaps["RdYlGn"](1.0 - share), ax)
         row[0].set_ylabel(kind, fontsize=11)
     plot_sigma(result, right.subplots())

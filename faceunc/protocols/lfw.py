@@ -36,7 +36,9 @@ def read_pairs(path: str | Path) -> PairProtocol:
     wrong = np.flatnonzero(same != (position // per_class % 2 == 0))
     if len(wrong):
         line = numbers[wrong[0] + 1]
-        raise InputError(f"{path}, line {line}: each fold must hold {per_class} genuine, then {per_class} impostor pairs")
+        raise InputError(
+            f"{path}, line {line}: each fold must hold {per_class} genuine, then {per_class} impostor pairs"
+        )
     if len(rows) != 2 * folds * per_class:
         promised = f"the header promises {2 * folds * per_class} pairs"
         raise InputError(f"{path}, line {numbers[-1]}: {promised}, the file ends here with {len(rows)}")
@@ -63,7 +65,9 @@ def _row(fields: list[str], number: int, path: Path) -> tuple[str, str, bool]:
             return image_id(name_a, int(a)), image_id(name_b, int(b)), False
     except ValueError:
         pass
-    raise InputError(f"{path}, line {number}: expected 'name i j' or 'nameA i nameB j'. Got {' '.join(fields)!r} instead.")
+    raise InputError(
+        f"{path}, line {number}: expected 'name i j' or 'nameA i nameB j'. Got {' '.join(fields)!r} instead."
+    )
 
 
 def image_id(name: str, number: int) -> str:

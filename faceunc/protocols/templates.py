@@ -1,4 +1,7 @@
-"""Templates of a few images of mixed quality, made from any folder of identities; all pairs of templates are compared."""
+"""Templates of a few images of mixed quality, made from any folder of identities.
+
+All pairs of templates are compared.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ def make_templates(
     """Two disjoint templates of 2 to 5 images of every person with at least four images.
 
     A person's images are shuffled; the size of the first template is uniform in ``sizes`` as far as it leaves the least
-    size to the second, which then takes a size uniform in ``sizes`` as far as the rest reaches. Each member is clean with probability ``clean_share``, else degraded
-    by the standard mix. All is a function of ``seed`` and of the names alone.
+    size to the second, which then takes a size uniform in ``sizes`` as far as the rest reaches. Each member is clean
+    with probability ``clean_share``, else degraded by the standard mix. All is a function of ``seed`` and the names.
 
     Args:
         identities: person of every image. ids: name of every image.

@@ -14,9 +14,7 @@ FORMS = ("paper", "sum")
 
 
 @numpy_in_numpy_out
-def mutual_likelihood_score(
-    mean1: Array, log_var1: Array, mean2: Array, log_var2: Array, form: str = "paper"
-) -> Array:
+def mutual_likelihood_score(mean1: Array, log_var1: Array, mean2: Array, log_var2: Array, form: str = "paper") -> Array:
     """Log-likelihood that both embeddings show one latent point. Higher = more likely the same person.
 
     Args:

@@ -127,7 +127,7 @@ class _ViewWriter:
 
     def __init__(self, folder: Path, rows: int, spec: BackboneSpec) -> None:
         self.folder, self.rows = folder, rows
-        self.shapes = {
+        self.shapes: dict[str, tuple[tuple[int, ...], type[np.floating]]] = {
             "mean": ((rows, spec.dim), np.float32),
             "feature_map": ((rows, *spec.feature_shape), np.float16),
             "norm": ((rows,), np.float32),
@@ -167,10 +167,12 @@ class _ViewWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self.done:  # else the count of older, damaged arrays would vouch for rows that are not there yet
                 (self.folder / "progress.json").unlink(missing_ok=True)
-            mode = "r+" if self.done else "w+"
             for name, (shape, dtype) in self.shapes.items():
-                kwargs = {} if self.done else {"dtype": dtype, "shape": shape}
-                self._arrays[name] = open_memmap(self.folder / f"{name}.npy", mode=mode, **kwargs)
+                path = self.folder / f"{name}.npy"
+                if self.done:
+                    self._arrays[name] = open_memmap(path, mode="r+")
+                else:
+                    self._arrays[name] = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
     def commit(self) -> None:
         """Make the rows that are done so far survive this process; nothing to do when none was written."""

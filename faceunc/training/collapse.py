@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
+from faceunc.embeddings import harmonic_log_var
 from faceunc.training.data import KIND_NAMES, TrainingData
 
 MIN_SPREAD = 0.05
@@ -22,7 +23,8 @@ class CollapseReport:
 
     Attributes:
         spread: standard deviation between images of the mean log_var (nats).
-        sigma: Spearman's rank correlation of sigma with the severity of degradation, over all kinds, degraded views only.
+        sigma: Spearman's rank correlation of sigma with the severity of degradation, over all kinds, degraded views
+            only.
         norm, sharpness, face_size: the same for the negated trivial measures (so that higher is better for all).
         by_kind: the same for sigma, kind by kind. images: number of held-out photographs.
     """
@@ -42,10 +44,14 @@ class CollapseReport:
         if not self.spread >= MIN_SPREAD:
             found.append(f"log_var hardly differs between images (spread {self.spread:.3f} < {MIN_SPREAD})")
         if not self.sigma >= MIN_CORRELATION:
-            found.append(f"sigma does not follow the degradation (rank correlation {self.sigma:.2f} < {MIN_CORRELATION})")
-        for name in ("norm", "sharpness", "face_size"):
-            if getattr(self, name) >= self.sigma:
-                found.append(f"{name} alone follows the degradation as well ({getattr(self, name):.2f} >= {self.sigma:.2f})")
+            found.append(
+                f"sigma does not follow the degradation (rank correlation {self.sigma:.2f} < {MIN_CORRELATION})"
+            )
+        found.extend(
+            f"{name} alone follows the degradation as well ({getattr(self, name):.2f} >= {self.sigma:.2f})"
+            for name in ("norm", "sharpness", "face_size")
+            if getattr(self, name) >= self.sigma
+        )
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,16 +59,7 @@ class CollapseReport:
         return {**asdict(self), "warnings": self.warnings}
 
 
-def summary(log_var: NDArray[np.float32]) -> NDArray[np.float64]:
-    """One uncertainty an image: log of the harmonic mean of the variances over dimensions, (N, D or 1) -> (N,)."""
-    values = -np.asarray(log_var, np.float64)
-    top = values.max(axis=1)
-    return np.asarray(-(top + np.log(np.exp(values - top[:, None]).mean(axis=1))))
-
-
-def collapse_report(
-    log_var: NDArray[np.float32], data: TrainingData, rows: NDArray[np.int64]
-) -> CollapseReport:
+def collapse_report(log_var: NDArray[np.float32], data: TrainingData, rows: NDArray[np.int64]) -> CollapseReport:
     """Check sigma on the photographs ``rows`` of ``data``.
 
     Args:
@@ -70,7 +67,7 @@ def collapse_report(
         data: its degraded views are used; clean ones count for the spread only.
         rows: held-out photographs.
     """
-    per_image = np.stack([summary(view[rows]) for view in log_var])
+    per_image = np.stack([harmonic_log_var(view[rows]) for view in log_var])
     degraded = data.kind[:, rows] > 0
     severity, kind = data.severity[:, rows][degraded], data.kind[:, rows][degraded]
     sigma = per_image[degraded]

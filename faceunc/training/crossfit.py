@@ -48,8 +48,8 @@ class CrossFit:
 def split_identities(identities: Sequence[str], pairs: PairProtocol | None = None, seed: int = 0) -> NDArray[np.int64]:
     """Assign every person to one of two parts; returns the part of every photograph, int64 (N,).
 
-    With ``pairs`` (ten folds with disjoint identities) part 0 holds the people of the first half of the folds and part 1
-    those of the second; whoever is in no pair, and everybody without ``pairs``, is dealt at random from ``seed``.
+    With ``pairs`` (ten folds with disjoint identities) part 0 holds the people of the first half of the folds and part
+    1 those of the second; whoever is in no pair, and everybody without ``pairs``, is dealt at random from ``seed``.
 
     Raises:
         InputError: when a person stands in pairs of both halves.

@@ -218,6 +218,8 @@ class _Run:
             torch.set_rng_state(state["rng"])
         except InputError:
             raise
-        except Exception as error:  # torch.load of foreign bytes raises nearly anything (OSError, EOFError, IndexError ...)
+        except (
+            Exception
+        ) as error:  # torch.load of foreign bytes raises nearly anything (OSError, EOFError, IndexError ...)
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"{path}: damaged checkpoint ({reason})") from None

@@ -86,14 +86,10 @@ def train_pfe(request: PFERequest, options: TrainOptions) -> TrainingSummary:
     landmarks = find_landmarks(photos, detector, cache_dir(), request.show)
     source = FeatureSource(photos, landmarks, detector.name, backbone, cache_dir())
     spec = backbone.spec
-    config = PFEConfig(
-        spec.feature_shape, spec.dim, architecture=request.architecture, variance=request.variance
-    )
+    config = PFEConfig(spec.feature_shape, spec.dim, architecture=request.architecture, variance=request.variance)
     data = training_data(source, VIEWS, PFEHead(config), request.show)
     trained = train_head(data, data.people, config, options, request.checkpoint, request.show)
-    check = collapse_report(
-        predict_log_var(trained.head, data), data, data.rows_of(set(trained.validation_people))
-    )
+    check = collapse_report(predict_log_var(trained.head, data), data, data.rows_of(set(trained.validation_people)))
     card = make_card(source, request, options, trained, check)
     save_head(request.out, trained.head, spec, card)
     full = {**card, "file": request.out.name, "sha256": sha256_file(request.out), "backbone": asdict(spec)}

@@ -2,7 +2,7 @@
 
 A regularised head is timid: dropout and early stopping pull log_var towards its mean. The likelihood of genuine pairs
 hardly notices, verification does. So log_var is stretched about its mean by the factor at which the mutual likelihood
-score separates the held-out people best. A rescaling of the kind that PFE's followers fit (temperature, floor), in logs.
+score separates the held-out people best: a rescaling of the kind that PFE's followers fit, here in logarithms.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def _photographs(data: TrainingData, people: list[str], seed: int) -> NDArray[np
 
 
 @torch.no_grad()
-def _sides(
-    head: PFEHead, data: TrainingData, rows: NDArray[np.int64], seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _sides(head: PFEHead, data: TrainingData, rows: NDArray[np.int64], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(mean, log_var) of the first view, and twice of a random other view of every photograph."""
     rng = np.random.default_rng([seed, 5])
     others = [rng.integers(1, len(data.pooled), len(rows)) for _ in range(2)]

@@ -102,7 +102,7 @@ def test_unset_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FACEUNC_DATA", str(tmp_path))
-    with pytest.raises(InputError, match="does not exist$"):
+    with pytest.raises(InputError, match=r"does not exist$"):
         load_onnx(SPEC_FILE)
 
 

@@ -57,7 +57,7 @@ def test_similarity_never_mirrors() -> None:
     ],
 )
 def test_similarity_refuses(source: NDArray[np.float64], target: NDArray[np.float64]) -> None:
-    with pytest.raises(ValueError, match="points|source"):
+    with pytest.raises(ValueError, match=r"points|source"):
         similarity_transform(source, target)
 
 

@@ -143,7 +143,9 @@ def test_kfold_against_brute_force() -> None:
         threshold = found.threshold[k]
         assert threshold in scores[train]
         assert ((scores[train] >= threshold) == same[train]).sum() == brute_best(scores[train], same[train])
-        assert found.accuracy[k] == pytest.approx(np.mean([(s >= threshold) == y for s, y in zip(scores[test], same[test], strict=True)]))
+        assert found.accuracy[k] == pytest.approx(
+            np.mean([(s >= threshold) == y for s, y in zip(scores[test], same[test], strict=True)])
+        )
     assert found.mean == pytest.approx(sum(found.accuracy) / 4)
     assert found.std == pytest.approx(np.sqrt(((found.accuracy - found.mean) ** 2).sum() / 4))
 

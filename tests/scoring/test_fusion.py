@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,9 @@ def test_one_image_comes_back_unchanged(posterior: str, width: int, rho: float) 
 def test_order_does_not_matter(posterior: str, width: int) -> None:
     mean, log_var = template(6, width)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    for one, other in zip(fuse(mean, log_var, posterior, 0.3), fuse(mean[order], log_var[order], posterior, 0.3), strict=True):
+    for one, other in zip(
+        fuse(mean, log_var, posterior, 0.3), fuse(mean[order], log_var[order], posterior, 0.3), strict=True
+    ):
         assert torch.allclose(one, other)
 
 
@@ -97,7 +100,7 @@ def test_posteriors_are_ordered() -> None:
     assert (bayes < least).all()
     assert (least < rising[-1]).all()
     assert (rising[-1] < harmonic).all()
-    assert all((low < high).all() for low, high in zip(rising, rising[1:], strict=False))
+    assert all((low < high).all() for low, high in pairwise(rising))
 
 
 @every
@@ -160,7 +163,10 @@ def test_effective_number_lies_between_one_and_n() -> None:
     assert effective_number(log_var) == pytest.approx(effective_number(log_var + 3.0))
 
 
-@pytest.mark.parametrize(("change", "message"), [({"posterior": "best"}, "min, harmonic"), ({"rho": 1.5}, "rho"), ({"rho": float("nan")}, "rho")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"posterior": "best"}, "min, harmonic"), ({"rho": 1.5}, "rho"), ({"rho": float("nan")}, "rho")],
+)
 def test_bad_arguments(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fuse(*template(), **change)

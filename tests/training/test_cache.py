@@ -28,7 +28,10 @@ VIEWS = [View(), View(mix_seed=1), View(mix_seed=1, flip=True)]
 
 
 class Tiny:
-    """Mean colours of a 4 x 4 grid are the features. Counts the chips it sees; fails once, after ``fail_after`` calls."""
+    """Mean colours of a 4 x 4 grid are the features.
+
+    Counts the chips it sees; fails once, after ``fail_after`` calls.
+    """
 
     precision = "float32"
 
@@ -101,7 +104,9 @@ def test_only_a_new_view_is_computed(photos: PhotoSet, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fail_after", [0, 1, 2, 4, 5])
-def test_goes_on_after_a_failure_without_computing_rows_again(photos: PhotoSet, tmp_path: Path, fail_after: int) -> None:
+def test_goes_on_after_a_failure_without_computing_rows_again(
+    photos: PhotoSet, tmp_path: Path, fail_after: int
+) -> None:
     views = VIEWS[:2]
     expected = source_of(photos, tmp_path / "whole", Tiny()).features(views)
     failing = Tiny(fail_after=fail_after)
@@ -146,7 +151,13 @@ def test_an_old_count_does_not_vouch_for_new_arrays(
 
 @pytest.mark.parametrize(
     "change",
-    [{"sha256": "abd"}, {"name": "other"}, {"template": ((11.0, 11.0), *POINTS[1:])}, {"colour": "BGR"}, {"scale": 1.0}],
+    [
+        {"sha256": "abd"},
+        {"name": "other"},
+        {"template": ((11.0, 11.0), *POINTS[1:])},
+        {"colour": "BGR"},
+        {"scale": 1.0},
+    ],
 )
 def test_another_backbone_has_another_folder(photos: PhotoSet, tmp_path: Path, change: dict[str, object]) -> None:
     mine, other = source_of(photos, tmp_path, Tiny()), source_of(photos, tmp_path, Tiny(replace(SPEC, **change)))

@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from faceunc.embeddings import harmonic_log_var
 from faceunc.heads.pfe import PFEConfig, PFEHead
-from faceunc.training.collapse import CollapseReport, collapse_report, predict_log_var, rank_correlation, summary
+from faceunc.training.collapse import CollapseReport, collapse_report, predict_log_var, rank_correlation
 from faceunc.training.data import KIND_NAMES, TrainingData
 
 N, ROWS = 200, np.arange(50, 200)
@@ -96,9 +97,9 @@ def test_clean_views_count_for_the_spread_only() -> None:
 
 def test_summary_is_the_log_of_the_harmonic_mean() -> None:
     log_var = np.random.default_rng(3).standard_normal((5, 4)).astype(np.float32)
-    assert np.allclose(summary(log_var), np.log(4 / np.exp(-log_var).sum(1)), atol=1e-6)
-    assert np.allclose(summary(log_var[:, :1]), log_var[:, 0])
-    assert np.allclose(summary(np.full((2, 4), -2000.0, np.float32)), -2000.0)
+    assert np.allclose(harmonic_log_var(log_var), np.log(4 / np.exp(-log_var).sum(1)), atol=1e-6)
+    assert np.allclose(harmonic_log_var(log_var[:, :1]), log_var[:, 0])
+    assert np.allclose(harmonic_log_var(np.full((2, 4), -2000.0, np.float32)), -2000.0)
 
 
 def test_rank_correlation() -> None:
