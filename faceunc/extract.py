@@ -106,14 +106,23 @@ def _next_number(out: Path) -> int:
 def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
     """Whatever earlier runs left: a finished result, and parts of an unfinished one."""
     reference = embedder.embed_chips(_no_chips(embedder), [])
-    parts = []
+    parts: list[Batch] = []
     for path in [out / "embeddings.safetensors", *sorted((out / "parts").glob("*.safetensors"))]:
         facts = path.with_suffix(".json")
         if path.is_file():
             embeddings = Embeddings.load(path)
             check_compatible(embeddings, reference)
-            parts.append(_read_facts(facts, embeddings))
+            part = _read_facts(facts, embeddings)
+            parts.append(_unseen(part, {photo for earlier in parts for photo in earlier.embeddings.ids}))
     return parts
+
+
+def _unseen(part: Batch, seen: set[str]) -> Batch:
+    """The part without photographs in ``seen``: a run that dies after its result is written leaves its parts behind."""
+    keep = [row for row, photo in enumerate(part.embeddings.ids) if photo not in seen]
+    if len(keep) == len(part.embeddings):
+        return part
+    return Batch(part.embeddings[keep], [part.quality[row] for row in keep], part.failures)
 
 
 def _no_chips(embedder: Embedder) -> Any:
@@ -130,9 +139,10 @@ def _read_facts(path: Path, embeddings: Embeddings) -> Batch:
         failures = [Failure(**row) for row in facts["failures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged part of an earlier run ({error}); remove it to start anew") from None
-    if len(quality) != len(embeddings):
+    if len(quality) < len(embeddings):
         raise InputError(f"{path}: {len(quality)} rows for {len(embeddings)} embeddings; remove it to start anew")
-    return Batch(embeddings, quality, failures)
+    # More rows than embeddings: a run died between writing both, and rows are only ever appended.
+    return Batch(embeddings, quality[: len(embeddings)], failures)
 
 
 def _finish(out: Path, whole: Batch, embedder: Embedder) -> Extraction:
@@ -153,6 +163,8 @@ def _finish(out: Path, whole: Batch, embedder: Embedder) -> Extraction:
     atomic_write(out / "embeddings.json", _facts(whole))
     whole.embeddings.save(out / "embeddings.safetensors")
     try:
+        for path in (out / "parts").glob("*.safetensors"):  # first: a part without its facts would count as damaged
+            path.unlink()
         shutil.rmtree(out / "parts")
     except OSError as error:
         raise OutputError(f"{out / 'parts'}: cannot remove ({error.strerror})") from error

@@ -71,3 +71,40 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs is not permitted")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained head of dlib's backbone, whose card says that it knows George W Bush."""
+    from faceunc.backbones.registry import load_backbone
+    from faceunc.heads.pfe import PFEConfig, PFEHead
+    from faceunc.heads.store import save_head
+    from faceunc.training.crossfit import hash_identities
+
+    spec = load_backbone("dlib", "float32").spec
+    head = PFEHead(PFEConfig(spec.feature_shape, spec.dim, hidden=8, members=1))
+    path = tmp_path_factory.mktemp("head") / "tiny.safetensors"
+    save_head(path, head, spec, {"identity_hashes": hash_identities(["George_W_Bush"])})
+    return path
+
+
+@pytest.fixture(scope="session")
+def bush(lfw: Path) -> list[Path]:
+    """Photographs of one person of LFW."""
+    return sorted((lfw / "George_W_Bush").glob("*.jpg"))
+
+
+@pytest.fixture
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by the name of every photograph file that an embedder reads."""
+    import faceunc.embedder as module
+
+    names: list[str] = []
+    original = module.read_image
+
+    def counted(path: str | Path) -> NDArray[np.uint8]:
+        names.append(str(path))
+        return original(path)
+
+    monkeypatch.setattr(module, "read_image", counted)
+    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -85,3 +86,30 @@ def test_config_survives_json(architecture: str, variance: str) -> None:
     values = json.loads(json.dumps(config.to_dict()))
     values["feature_shape"] = tuple(values["feature_shape"])
     assert PFEConfig(**values) == config
+
+
+def test_the_members_are_averaged_and_differ() -> None:
+    torch.manual_seed(0)
+    head = PFEHead(PFEConfig((6, 3, 2), 5, hidden=8, members=3)).eval()
+    for body in head.bodies:
+        torch.nn.init.normal_(body[-1].weight)
+    pooled = head.pool(torch.rand(4, 6, 3, 2))
+    members = torch.stack(head.member_outputs(pooled))
+    assert members.shape == (3, 4, 5)
+    assert not torch.allclose(members[0], members[1])
+    floor = torch.full((4, 5), math.log(1e-6))
+    assert torch.allclose(head.from_pooled(pooled), torch.logaddexp(members.mean(0), floor), atol=1e-5)
+
+
+def test_spread_stretches_about_the_centre() -> None:
+    torch.manual_seed(0)
+    head = PFEHead(PFEConfig((6, 3, 2), 5, hidden=8)).eval()
+    for body in head.bodies:
+        torch.nn.init.normal_(body[-1].weight, std=0.3)
+    pooled = head.pool(torch.rand(4, 6, 3, 2))
+    plain = head.from_pooled(pooled)
+    head.config = dataclasses.replace(head.config, spread=1.5, centre=-6.0)
+    raw = torch.stack(head.member_outputs(pooled)).mean(0)
+    expected = torch.logaddexp(-6.0 + 1.5 * (raw + 6.0), torch.full_like(raw, math.log(1e-6)))
+    assert torch.allclose(head.from_pooled(pooled), expected, atol=1e-6)
+    assert not torch.allclose(plain, expected)

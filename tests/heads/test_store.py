@@ -104,7 +104,7 @@ def test_missing_tensor(tmp_path: Path) -> None:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     state = load_file(path)
-    state.pop("body.1.weight")
+    state.pop("bodies.1.1.weight")
     save_file(state, path, metadata)
     with pytest.raises(InputError, match="damaged or foreign"):
         load_head(path)

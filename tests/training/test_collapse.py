@@ -112,7 +112,7 @@ def test_rank_correlation() -> None:
 def test_predict_log_var_is_the_head_row_by_row() -> None:
     torch.manual_seed(0)
     head, data = PFEHead(PFEConfig((4, 1, 1), 5, hidden=8)).eval(), made_up()
-    torch.nn.init.normal_(head.body[-1].weight)
+    torch.nn.init.normal_(head.bodies[0][-1].weight)
     found = predict_log_var(head, data)
     assert found.shape == (3, N, 5)
     assert np.allclose(found[2, 7], head.from_pooled(data.pooled[2, 7:8]).detach()[0], atol=1e-5)

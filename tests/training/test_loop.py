@@ -23,7 +23,7 @@ from faceunc.training.data import TrainingData
 from faceunc.training.loop import TrainedHead, TrainOptions, split_people, train_head
 
 PEOPLE, PHOTOS, VIEWS, DIM = 60, 5, 2, 16
-CONFIG = PFEConfig((4, 1, 1), DIM, variance="scalar", hidden=16)
+CONFIG = PFEConfig((4, 1, 1), DIM, variance="scalar", hidden=16, members=1)
 SHORT = TrainOptions(steps=40, people=16, check_every=10, seed=3)
 NAMES = [f"p{i:02d}" for i in range(PEOPLE)]
 SEEN = NAMES[:45]

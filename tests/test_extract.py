@@ -1,0 +1,81 @@
+"""``extract``: parts on disk, and what a run that died at an awkward moment leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import faceunc
+import faceunc.extract
+from faceunc.errors import InputError
+from faceunc.extract import extract
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_head: Path) -> faceunc.Embedder:
+    return faceunc.load(tiny_head, precision="float32", min_face_size=60)
+
+
+def test_small_parts_equal_one_part(
+    tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = extract(embedder, bush[:7], tmp_path / "one", show=False)
+    monkeypatch.setattr(faceunc.extract, "_PART", 3)
+    many = extract(embedder, bush[:7], tmp_path / "many", show=False)
+    assert list(one.embeddings.ids) == list(many.embeddings.ids)
+    np.testing.assert_allclose(one.embeddings.mean, many.embeddings.mean, atol=1e-5)
+    assert len(many.quality) == 7
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
+        "embeddings.json",
+        "embeddings.safetensors",
+        "failures.csv",
+        "photos.csv",
+        "report.json",
+    ]
+
+
+def test_parts_that_are_in_the_result_already_count_once(
+    tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(faceunc.extract, "_finish", lambda *_: None)
+        extract(embedder, bush[:3], tmp_path, show=False)
+    shutil.copytree(tmp_path / "parts", tmp_path / "kept")
+    extract(embedder, bush[:3], tmp_path, show=False)
+    (tmp_path / "kept").rename(tmp_path / "parts")
+    found = extract(embedder, bush[:4], tmp_path, show=False)
+    assert list(found.embeddings.ids) == [str(path) for path in bush[:4]]
+    assert len(found.quality) == 4
+
+
+def test_facts_without_embeddings_are_an_unfinished_part(
+    tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path]
+) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "000001.json").write_text("{")
+    assert len(extract(embedder, bush[:2], tmp_path, show=False).embeddings) == 2
+
+
+def test_fewer_facts_than_embeddings(tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path]) -> None:
+    extract(embedder, bush[:2], tmp_path, show=False)
+    facts = json.loads((tmp_path / "embeddings.json").read_text())
+    (tmp_path / "embeddings.json").write_text(json.dumps({**facts, "quality": facts["quality"][:1]}))
+    with pytest.raises(InputError, match="1 rows for 2 embeddings"):
+        extract(embedder, bush[:2], tmp_path, show=False)
+
+
+def test_nothing_given(tmp_path: Path, embedder: faceunc.Embedder) -> None:
+    with pytest.raises(InputError, match="got none"):
+        extract(embedder, [], tmp_path, show=False)
+
+
+def test_only_failures(tmp_path: Path, embedder: faceunc.Embedder) -> None:
+    found = extract(embedder, [tmp_path / "none.jpg"], tmp_path / "out", show=False)
+    assert len(found.embeddings) == 0
+    assert [failure.kind for failure in found.failures] == ["missing"]
+    again = extract(embedder, [tmp_path / "none.jpg"], tmp_path / "out", show=False)
+    assert again.failures == found.failures
