@@ -19,14 +19,14 @@ import torch
 
 from faceunc.backbones.dlib_resnet import load_dlib_resnet
 from faceunc.backbones.precision import agreement, has_fast_bfloat16
-from faceunc.evaluation.setup import TRAIN_VIEWS, Bench, EvalOptions
+from faceunc.evaluation.setup import Bench, EvalOptions
 from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.images.align import align_face
 from faceunc.images.photos import identity_folder
 from faceunc.images.read import read_image
 from faceunc.protocols.lfw import read_pairs
 from faceunc.provenance import provenance
-from faceunc.training.data import training_data
+from faceunc.training.data import TRAIN_VIEWS, training_data
 from faceunc.training.loop import TrainOptions, train_head
 
 BATCH, REPEATS = 32, 15

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ from faceunc.images.read import as_rgb, read_image
 from faceunc.images.views import sharpness
 from faceunc.provenance import version
 
+_BATCH_PIXELS = 64_000_000
+_READ_AHEAD = 16
 Photo = str | Path | NDArray[np.generic]
 
 
@@ -130,21 +134,23 @@ class Embedder:
         return concatenate([batch.embeddings for batch in batches])
 
     def batches(self, photos: Sequence[Photo], batch_size: int = 64) -> Iterator[Batch]:
-        """Embed batch by batch, with quality and failures. Files are read in threads, ahead of the detector."""
+        """Embed batch by batch, with quality and failures.
+
+        Files are read in threads ahead of the detector. A batch closes at ``batch_size`` photographs or 64 megapixels,
+        so that memory stays bounded however large the photographs are.
+        """
         names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
-        starts = range(0, len(photos), batch_size)
-        with ThreadPoolExecutor(2) as pool:
-            ahead = [
-                [pool.submit(_read, photos[i], names[i]) for i in range(s, min(s + batch_size, len(photos)))]
-                for s in starts[:1]
-            ]
-            for position, start in enumerate(starts):
-                current = ahead.pop()
-                if position + 1 < len(starts):
-                    later = starts[position + 1]
-                    rows = range(later, min(later + batch_size, len(photos)))
-                    ahead.append([pool.submit(_read, photos[i], names[i]) for i in rows])
-                yield self._batch([f.result() for f in current], names[start : start + batch_size])
+        images: list[NDArray[np.uint8] | ImageError] = []
+        start = pixels = 0
+        for image in _read_ahead(photos, names):
+            images.append(image)
+            pixels += 0 if isinstance(image, ImageError) else image.shape[0] * image.shape[1]
+            if len(images) == batch_size or pixels >= _BATCH_PIXELS:
+                yield self._batch(images, names[start : start + len(images)])
+                start += len(images)
+                images, pixels = [], 0
+        if images:
+            yield self._batch(images, names[start:])
 
     def embed_chips(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> Embeddings:
         """Embed aligned chips, uint8 (N, S, S, 3)."""
@@ -194,6 +200,17 @@ class Embedder:
         output = self.backbone(chips)
         log_var = self.head.head(output.feature_map)
         return Embeddings(output.mean.numpy(), log_var.numpy(), list(ids), meta=self.meta), output.norm.numpy()
+
+
+def _read_ahead(photos: Sequence[Photo], names: Sequence[str]) -> Iterator[NDArray[np.uint8] | ImageError]:
+    """The photographs in order, up to 16 of them read ahead in two threads."""
+    with ThreadPoolExecutor(2) as pool:
+        todo = (pool.submit(_read, photo, name) for photo, name in zip(photos, names, strict=True))
+        ahead = deque(islice(todo, _READ_AHEAD))
+        while ahead:
+            image = ahead.popleft().result()
+            ahead.extend(islice(todo, 1))
+            yield image
 
 
 def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:

@@ -139,6 +139,10 @@ def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
             widths = f"{parts[0].log_var.shape[1]} and {part.log_var.shape[1]}"
             raise IncompatibleError(f"embeddings that cannot be joined: log_var with {widths} columns")
     epistemic = [part.epistemic for part in parts if part.epistemic is not None]
+    if 0 < len(epistemic) < len(parts):
+        raise IncompatibleError(
+            f"{len(epistemic)} of {len(parts)} parts carry an epistemic uncertainty, expected all or none"
+        )
     return Embeddings(
         np.concatenate([part.mean for part in parts]),
         np.concatenate([part.log_var for part in parts]),

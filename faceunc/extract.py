@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from faceunc.embedder import Batch, Embedder, Failure, Quality
-from faceunc.embeddings import Embeddings, check_compatible, concatenate
+from faceunc.embeddings import VARIANCE_KEYS, Embeddings, check_compatible, concatenate
 from faceunc.errors import InputError, OutputError
 from faceunc.progress import bar
 from faceunc.provenance import provenance
-from faceunc.storage import atomic_write
+from faceunc.storage import atomic_write, check_writable
 
 _PART = 256
 
@@ -72,8 +72,7 @@ def extract(
 def _check_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the results, this is a file")
-    atomic_write(out / "parts" / ".writable", b"")
-    (out / "parts" / ".writable").unlink(missing_ok=True)
+    check_writable(out / "parts" / "part")
 
 
 def _join(parts: Sequence[Batch]) -> Batch:
@@ -111,7 +110,7 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
         facts = path.with_suffix(".json")
         if path.is_file():
             embeddings = Embeddings.load(path)
-            check_compatible(embeddings, reference)
+            check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision"))
             part = _read_facts(facts, embeddings)
             parts.append(_unseen(part, {photo for earlier in parts for photo in earlier.embeddings.ids}))
     return parts

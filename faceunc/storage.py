@@ -45,6 +45,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with output_errors(path):
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path}: expected the name of a file to write, this is a folder or a device")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
@@ -57,6 +59,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before long work whether ``path`` can be written; nothing that stands there is touched.
+
+    Raises:
+        OutputError: when it cannot.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{path.name}.probe")
+    atomic_write(probe, b"")
+    probe.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | Path, data: bytes) -> None:

@@ -303,5 +303,6 @@ def test_concatenate_refuses() -> None:
         concatenate([make(), make(width=1)])
 
 
-def test_concatenate_drops_an_epistemic_that_one_part_lacks() -> None:
-    assert concatenate([make(), make(epistemic=False)]).epistemic is None
+def test_parts_with_and_without_epistemic_do_not_join() -> None:
+    with pytest.raises(IncompatibleError, match="1 of 2 parts"):
+        concatenate([make(), make(epistemic=False)])

@@ -11,7 +11,7 @@ import pytest
 
 import faceunc
 import faceunc.extract
-from faceunc.errors import InputError
+from faceunc.errors import IncompatibleError, InputError
 from faceunc.extract import extract
 
 
@@ -79,3 +79,19 @@ def test_only_failures(tmp_path: Path, embedder: faceunc.Embedder) -> None:
     assert [failure.kind for failure in found.failures] == ["missing"]
     again = extract(embedder, [tmp_path / "none.jpg"], tmp_path / "out", show=False)
     assert again.failures == found.failures
+
+
+def test_other_detection_settings_are_refused(tmp_path: Path, tiny_head: Path, bush: list[Path]) -> None:
+    extract(faceunc.load(tiny_head), bush[:1], tmp_path / "out")
+    with pytest.raises(IncompatibleError, match="detector"):
+        extract(faceunc.load(tiny_head, aligned=True), bush[:2], tmp_path / "out")
+
+
+def test_a_batch_closes_at_so_many_pixels(
+    embedder: faceunc.Embedder, bush: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = faceunc.concatenate([batch.embeddings for batch in embedder.batches(bush[:3])])
+    monkeypatch.setattr("faceunc.embedder._BATCH_PIXELS", 250 * 250)
+    batches = list(embedder.batches(bush[:3]))
+    assert [len(batch.embeddings) for batch in batches] == [1, 1, 1]
+    assert [name for batch in batches for name in batch.embeddings.ids] == list(whole.ids)

@@ -84,3 +84,10 @@ def test_cache_dir(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_dir() == Path("/some/where")
     monkeypatch.setenv("FACEUNC_CACHE", "")
     assert cache_dir() == Path(platformdirs.user_cache_dir("faceunc"))
+
+
+def test_a_device_or_folder_is_never_replaced(tmp_path: Path) -> None:
+    for place in (Path("/dev/null"), tmp_path):
+        with pytest.raises(OutputError, match="folder or a device"):
+            atomic_write(place, b"data")
+    assert Path("/dev/null").is_char_device()

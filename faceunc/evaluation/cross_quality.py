@@ -53,7 +53,8 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
 def severity_correlations(bench: Bench, views: list[View]) -> dict[str, dict[str, float]]:
     """Spearman with severity over the degraded views.
 
-    Each head's sigma (all kinds and by kind), then the trivial measures.
+    Each head's sigma (all kinds and by kind), then the trivial measures. The face size is the original photograph's: it
+    cannot follow a degradation that is drawn without regard to it, and stands there only because everybody asks.
     """
     photos, usable = bench.source.photos, bench.source.landmarks.state == 0
     degradations = [[view.degradation(name) for name in photos.ids] for view in views]

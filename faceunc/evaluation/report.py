@@ -81,7 +81,11 @@ class EvalReport:
                 **source.landmarks.counts(),
             },
             "detector": source.detector_name,
-            "training": asdict(self.options.train),
+            "training": None if self.options.head else asdict(self.options.train),
+            "heads": {
+                name: [{"sha256": h.sha256, "spread": h.head.config.spread} for h in fit.heads]
+                for name, fit in self.bench.heads.items()
+            },
             "collapse check": {name: fit.collapse for name, fit in self.bench.heads.items()},
             "provenance": provenance(),
         }

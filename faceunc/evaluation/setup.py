@@ -24,11 +24,10 @@ from faceunc.protocols.pairs import PairProtocol
 from faceunc.storage import cache_dir
 from faceunc.training.cache import FeatureSource
 from faceunc.training.crossfit import CrossFit, cross_fit, hash_identities, split_identities
+from faceunc.training.data import TRAIN_VIEWS
 from faceunc.training.loop import TrainOptions
 
-TRAIN_SEEDS = (1, 2, 3)
-TRAIN_VIEWS = (View(), *(View(mix_seed=seed) for seed in TRAIN_SEEDS))
-TEST_SEEDS = (101, 102, 103)
+TEST_SEEDS = (101, 102, 103)  # the training views have others
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Bench:
             "backbone": spec.name,
             "backbone_sha256": spec.sha256,
             "alignment": spec.alignment,
-            "head": f"crossfit-pfe-{variance}",
+            "head": variance if self.options.head else f"crossfit-pfe-{variance}",
             "head_sha256": fit.sha256,
         }
         return Embeddings(mean[index], log_vars[variance][index], [self.source.photos.ids[i] for i in index], meta=meta)

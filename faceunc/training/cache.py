@@ -6,12 +6,16 @@ precision) and holds one ``.npy`` an array, and ``progress.json`` with the numbe
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -29,6 +33,7 @@ from faceunc.progress import bar
 from faceunc.storage import atomic_write, output_errors
 
 _BATCH = 64
+PIXELS_VERSION = "1"  # raise it when alignment or degradations change the pixels of a view
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class FeatureSource:
         """Where the features of ``view`` lie."""
         spec = self.backbone.spec
         pixels = repr((spec.colour, spec.mean, spec.scale))
-        parts = [self.photos.sha256, self.detector_name, spec.alignment, pixels, spec.sha256, self.backbone.precision]
+        data = [PIXELS_VERSION, self.photos.sha256, self.detector_name]
+        parts = [*data, spec.alignment, pixels, spec.sha256, self.backbone.precision]
         key = blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
         return self.cache / "features" / f"{spec.name}-{key}" / view.name
 
@@ -76,9 +82,13 @@ class FeatureSource:
             OutputError: when the cache cannot be written.
         """
         writers = {view: _ViewWriter(self.folder(view), len(self.photos), self.backbone.spec) for view in views}
-        open_views = [view for view in views if writers[view].done < len(self.photos)]
-        if open_views:
-            self._compute({view: writers[view] for view in open_views}, show)
+        with contextlib.ExitStack() as locks:
+            # in one order for all processes, so that two of them never wait for each other
+            for view in sorted({v for v in views if writers[v].done < len(self.photos)}, key=lambda v: v.name):
+                locks.enter_context(writers[view].lock())
+            open_views = [view for view in writers if writers[view].done < len(self.photos)]
+            if open_views:
+                self._compute({view: writers[view] for view in open_views}, show)
         return {view: writer.read() for view, writer in writers.items()}
 
     def _compute(self, writers: dict[View, _ViewWriter], show: bool | None) -> None:
@@ -120,6 +130,12 @@ class FeatureSource:
         except ImageError:  # counted as unreadable by the landmarks; its row holds a grey chip and is never trained on
             chip = np.full((spec.input_size, spec.input_size, 3), 127, np.uint8)
         return [view.apply(chip, name) for view in views]
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space of a mapped file now: a full disk found while writing to the map would kill the process."""
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 class _ViewWriter:
@@ -173,6 +189,7 @@ class _ViewWriter:
                     self._arrays[name] = open_memmap(path, mode="r+")
                 else:
                     self._arrays[name] = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+                    _reserve(path)
 
     def commit(self) -> None:
         """Make the rows that are done so far survive this process; nothing to do when none was written."""
@@ -182,6 +199,15 @@ class _ViewWriter:
             if isinstance(array, np.memmap):
                 array.flush()
         atomic_write(self.folder / "progress.json", json.dumps({"done": self.done}).encode())
+
+    def lock(self) -> IO[bytes]:
+        """Wait until no other process writes this view; it is ours until the file that is returned is closed."""
+        with output_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / ".lock").open("wb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        self.done = self._read_done()
+        return file
 
     def read(self) -> Features:
         """Open the view read-only; ValueError when a file does not have the expected shape."""

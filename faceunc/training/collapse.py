@@ -22,7 +22,7 @@ class CollapseReport:
     """What sigma knows of severity on held-out faces.
 
     Attributes:
-        spread: standard deviation between images of the mean log_var (nats).
+        spread: standard deviation of log_var (harmonic summary, nats) over all views of all held-out photographs.
         sigma: Spearman's rank correlation of sigma with the severity of degradation, over all kinds, degraded views
             only.
         norm, sharpness, face_size: the same for the negated trivial measures (so that higher is better for all).

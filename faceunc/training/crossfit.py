@@ -107,4 +107,4 @@ def _paths(
 
 def hash_identities(people: Iterable[str]) -> list[str]:
     """Short hashes of names: lets a head say whom it was trained on without carrying their names."""
-    return sorted(blake2b(name.encode(), digest_size=5).hexdigest() for name in people)
+    return sorted(blake2b(name.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest() for name in people)

@@ -16,6 +16,7 @@ from faceunc.images.views import View
 from faceunc.training.cache import Features, FeatureSource
 
 _BLOCK = 1024
+TRAIN_VIEWS = (View(), View(mix_seed=1), View(mix_seed=2), View(mix_seed=3))
 KIND_NAMES = ("none", *KINDS)
 
 

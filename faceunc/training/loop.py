@@ -93,6 +93,7 @@ def train_head(
         InputError: too few people with two photographs, or a checkpoint of another run.
     """
     train_people, held_people = split_people(people, options.validation, options.seed)
+    _ensure_pairs(data, train_people, held_people)
     train = _Batches(data, train_people, options.people, options.images, options.seed)
     held = _Batches(data, held_people, 10**9, options.images, options.seed + 1)
     config = replace(config, bias=derived_bias(train, config.dim))
@@ -112,6 +113,16 @@ def train_head(
     head = run.head.eval().requires_grad_(False)
     spread_fnmr = fit_spread(head, data, held_people, options.seed)
     return TrainedHead(head, run.history, run.best_step, train_people, held_people, spread_fnmr)
+
+
+def _ensure_pairs(data: TrainingData, train: list[str], held: list[str]) -> None:
+    """Move one person with two photographs to the held-out side when chance left none there (small data)."""
+    counts = np.bincount(data.person[data.usable], minlength=len(data.people))
+    paired = {name for name, count in zip(data.people, counts, strict=True) if count > 1}
+    candidates = [name for name in train if name in paired]
+    if not paired & set(held) and len(candidates) > 1:
+        train.remove(candidates[0])
+        held.append(candidates[0])
 
 
 def derived_bias(batches: _Batches, dim: int) -> float:

@@ -16,16 +16,13 @@ from faceunc.heads.store import save_head
 from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import find_landmarks
 from faceunc.images.photos import identity_folder
-from faceunc.images.views import View
 from faceunc.provenance import provenance
-from faceunc.storage import atomic_write, cache_dir, sha256_file
+from faceunc.storage import atomic_write, cache_dir, check_writable, sha256_file
 from faceunc.training.cache import FeatureSource
 from faceunc.training.collapse import CollapseReport, collapse_report, predict_log_var
 from faceunc.training.crossfit import hash_identities
-from faceunc.training.data import training_data
+from faceunc.training.data import TRAIN_VIEWS, training_data
 from faceunc.training.loop import TrainedHead, TrainOptions, train_head
-
-VIEWS = (View(), View(mix_seed=1), View(mix_seed=2), View(mix_seed=3))
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def train_pfe(request: PFERequest, options: TrainOptions) -> TrainingSummary:
     """
     if request.out.suffix != ".safetensors":
         raise InputError(f"{request.out}: expected a file name that ends in .safetensors")
-    atomic_write(request.out.with_suffix(".json"), b"{}\n")  # find out now whether the place can be written
+    check_writable(request.out)
     photos = identity_folder(request.data)
     backbone = load_backbone(request.backbone, request.precision)
     detector = FaceDetector(request.select)
@@ -87,7 +84,7 @@ def train_pfe(request: PFERequest, options: TrainOptions) -> TrainingSummary:
     source = FeatureSource(photos, landmarks, detector.name, backbone, cache_dir())
     spec = backbone.spec
     config = PFEConfig(spec.feature_shape, spec.dim, architecture=request.architecture, variance=request.variance)
-    data = training_data(source, VIEWS, PFEHead(config), request.show)
+    data = training_data(source, TRAIN_VIEWS, PFEHead(config), request.show)
     trained = train_head(data, data.people, config, options, request.checkpoint, request.show)
     check = collapse_report(predict_log_var(trained.head, data), data, data.rows_of(set(trained.validation_people)))
     card = make_card(source, request, options, trained, check)
@@ -110,7 +107,7 @@ def make_card(
             "photographs": len(source.photos),
             "people trained on": len(trained.train_people),
             "people held out": len(trained.validation_people),
-            "views": [view.name for view in VIEWS],
+            "views": [view.name for view in TRAIN_VIEWS],
         },
         "options": asdict(options),
         "best_step": trained.best_step,

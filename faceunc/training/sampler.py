@@ -16,7 +16,8 @@ class BalancedSampler:
     """Batches of (photograph, view) in which every person weighs the same; batch number t is a pure function of t.
 
     People with a single photograph have no genuine pair and are left out; a person with fewer than K gives all of them,
-    never one photograph twice. Everybody has had a turn before anybody has the next.
+    never one photograph twice. People come in an endless row of permutations;
+    who would stand twice in one batch, where two permutations meet, stands in it once.
 
     Args:
         identity: (N,), the person of every photograph (any hashable).

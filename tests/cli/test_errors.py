@@ -261,3 +261,10 @@ def test_exit_code_of_the_process(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("faceunc: error:")
     assert done.stderr.count("\n") == 1
+
+
+def test_failed_training_keeps_the_card_that_stands_there(tmp_path: Path) -> None:
+    (tmp_path / "head.json").write_text("a card")
+    assert main(["train", "pfe", str(tmp_path / "missing"), "-o", str(tmp_path / "head.safetensors")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["head.json"]
+    assert (tmp_path / "head.json").read_text() == "a card"

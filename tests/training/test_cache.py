@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceunc.backbones.base import BackboneOutput, output_of
 from faceunc.backbones.spec import BackboneSpec
+from faceunc.errors import OutputError
 from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.images.align import align_face, centre_landmarks
 from faceunc.images.landmarks import Landmarks
@@ -211,3 +213,17 @@ def test_pooling_of_the_paper_keeps_the_map_in_half_precision(photos: PhotoSet, 
     pooled = pool_features(features, PFEHead(PFEConfig(SPEC.feature_shape, SPEC.dim, "paper")))
     assert pooled.dtype == torch.float16
     assert np.array_equal(pooled.numpy(), features.feature_map.reshape(len(photos), -1))
+
+
+def test_a_full_disk_is_an_error_and_not_a_dead_process(photos: PhotoSet, small_disk: Path) -> None:
+    many = PhotoSet(photos.root, photos.ids * 3000)
+    with pytest.raises(OutputError, match="No space left"):
+        source_of(many, small_disk, Tiny()).features(VIEWS)
+
+
+def test_two_writers_of_one_view_wait_for_each_other(photos: PhotoSet, tmp_path: Path) -> None:
+    first, second = Tiny(), Tiny()
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda b: source_of(photos, tmp_path, b).features(VIEWS), (first, second)))
+    assert sorted((first.chips, second.chips)) == [0, len(photos) * len(VIEWS)]
+    assert all(same(both[0][view], both[1][view]) for view in VIEWS)

@@ -240,3 +240,15 @@ def test_paper_architecture_trains_too() -> None:
     trained = train_head(replace(data, pooled=data.pooled.half()), SEEN, config, SHORT)
     assert isinstance(trained.head, PFEHead)
     assert predict_log_var(trained.head, data).shape == (VIEWS, PEOPLE * PHOTOS, DIM)
+
+
+def test_somebody_with_two_photographs_is_held_out_even_by_bad_luck() -> None:
+    data, _ = made_up()
+    single = data.people.index("p40")
+    usable = data.usable.copy()
+    usable[np.flatnonzero(data.person == single)[1:]] = False
+    train, held = ["p00", "p01"], ["p40"]
+    loop._ensure_pairs(replace(data, usable=usable), train, held)
+    assert (train, held) == (["p01"], ["p40", "p00"])
+    loop._ensure_pairs(data, train, held)
+    assert (train, held) == (["p01"], ["p40", "p00"])
