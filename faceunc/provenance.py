@@ -45,7 +45,7 @@ def _relative(word: str) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that the code runs from, with "+" when it has uncommitted changes; None when installed."""
+    """Commit of the checkout that the code runs from, with "+" when its code has uncommitted changes; None when installed."""
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
@@ -54,7 +54,7 @@ def _commit() -> str | None:
             subprocess.run(
                 ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
             ).stdout.strip()
-            for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+            for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", "faceunc", "setup.cfg"])
         ]
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -61,11 +64,14 @@ def module_backbone(
     """Make a backbone of any embedding module.
 
     The module is called on (N, 3, S, S) float32 and must return (N, ``spec.dim``); the layer ``feature_layer`` must
-    give (N, \\*``spec.feature_shape``). Both are checked once with a blank chip.
+    give (N, \\*``spec.feature_shape``). Both are checked once with a blank chip. Where the spec carries no sha256, that of
+    the module's parameters is filled in: caches and heads are told apart by it. The module itself is frozen.
 
     Raises:
         InputError: unknown layer, or shapes that differ from the spec.
     """
+    if not spec.sha256:
+        spec = replace(spec, sha256=_hash_parameters(module))
     hooked = HookedModule(module.eval(), feature_layer, embedding_layer)
     backbone = TorchBackbone(hooked, spec, "float32")
     side = spec.input_size
@@ -81,3 +87,12 @@ def module_backbone(
             f"Got {tuple(feature_map.shape[1:])} and {tuple(raw.shape[1:])} instead."
         )
     return choose_precision(backbone, precision)
+
+
+def _hash_parameters(module: nn.Module) -> str:
+    """Hex sha256 of all parameters and buffers with their names."""
+    total = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

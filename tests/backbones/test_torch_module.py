@@ -122,3 +122,13 @@ def test_precision(toy: Toy) -> None:
 def test_no_chips(toy: Toy) -> None:
     output = module_backbone(toy, SPEC, "body")(CHIPS[:0])
     assert output.feature_map.shape == (0, 4, 8, 8)
+
+
+def test_two_modules_in_memory_are_told_apart() -> None:
+    hashes = set()
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), torch.nn.Flatten(), torch.nn.Linear(64, 6))
+        spec = BackboneSpec("mine", 32, "RGB", (0.0,) * 3, 1.0, ((1.0, 1.0),) * 5, 6, (4, 4, 4))
+        hashes.add(module_backbone(module, spec, "0").spec.sha256)
+    assert len(hashes) == 2
