@@ -64,8 +64,8 @@ def module_backbone(
     """Make a backbone of any embedding module.
 
     The module is called on (N, 3, S, S) float32 and must return (N, ``spec.dim``); the layer ``feature_layer`` must
-    give (N, \\*``spec.feature_shape``). Both are checked once with a blank chip. Where the spec carries no sha256, that of
-    the module's parameters is filled in: caches and heads are told apart by it. The module itself is frozen.
+    give (N, \\*``spec.feature_shape``). Both are checked once with a blank chip. Where the spec carries no sha256,
+    that of the module's parameters is filled in: caches and heads are told apart by it. The module itself is frozen.
 
     Raises:
         InputError: unknown layer, or shapes that differ from the spec.
