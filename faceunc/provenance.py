@@ -45,7 +45,7 @@ def _relative(word: str) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that the code runs from, "+" when its code has uncommitted changes; None when installed."""
+    """Commit of the checkout that the code runs from, "+" when its code has changes; None when installed."""
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None

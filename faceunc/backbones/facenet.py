@@ -14,9 +14,9 @@ from faceunc.storage import sha256_file
 
 TRAINING_SETS = ("vggface2", "casia-webface")
 FEATURE_LAYER, EMBEDDING_LAYER = "block8", "last_bn"
-# Median place of MTCNN's points in facenet-pytorch's own 160 x 160 crop (MTCNN's box, no margin):
-# scripts/median_points.py.
-TEMPLATE = ((49.0, 62.0), (111.0, 62.0), (80.0, 96.0), (54.0, 124.0), (106.0, 124.0))
+# Median place of MTCNN's points in facenet-pytorch's own 160 x 160 crop (MTCNN's box, no margin) over 600 LFW
+# photographs: scripts/facenet_template.py prints them.
+TEMPLATE = ((45.29, 62.75), (118.84, 61.51), (82.38, 94.17), (51.09, 121.80), (116.54, 120.95))
 _DOWNLOADS = "https://github.com/timesler/facenet-pytorch (release v2.2.9)"
 
 
