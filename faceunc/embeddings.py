@@ -59,6 +59,10 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.mean)
 
+    def __repr__(self) -> str:
+        origin = ", ".join(f"{key}={self.meta[key]!r}" for key in ("backbone", "head") if key in self.meta)
+        return f"Embeddings({len(self)} photographs, D={self.dim}, log_var {tuple(self.log_var.shape)}, {origin})"
+
     def __getitem__(self, rows: slice | Sequence[int] | NDArray[Any]) -> Embeddings:
         """The rows of a slice, a list of positions, or a boolean mask; always Embeddings, never a single row bare."""
         index = rows if isinstance(rows, slice) else np.asarray(rows)

@@ -19,7 +19,7 @@ from typing import Any
 
 from faceunc.embedder import Batch, Embedder, Failure, Quality
 from faceunc.embeddings import VARIANCE_KEYS, Embeddings, check_compatible, concatenate
-from faceunc.errors import InputError, OutputError
+from faceunc.errors import IncompatibleError, InputError, OutputError
 from faceunc.progress import bar
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, check_writable
@@ -29,11 +29,13 @@ _PART = 256
 
 @dataclass
 class Extraction:
-    """What stands in an output folder after a run: embeddings, quality of each, failures."""
+    """What stands in an output folder after a run: embeddings, quality of each, failures; and how many photographs were
+    new to this run."""
 
     embeddings: Embeddings
     quality: list[Quality]
     failures: list[Failure]
+    new: int
 
 
 def extract(
@@ -66,7 +68,7 @@ def extract(
             _write_part(out / "parts", number, part)
             number += 1
             before.append(part)
-    return _finish(out, _join(before), embedder)
+    return _finish(out, _join(before), embedder, len(todo))
 
 
 def _check_writable(out: Path) -> None:
@@ -110,7 +112,12 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
         facts = path.with_suffix(".json")
         if path.is_file():
             embeddings = Embeddings.load(path)
-            check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision"))
+            try:
+                check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision"))
+            except IncompatibleError as error:
+                raise IncompatibleError(
+                    f"{out} holds a result of other settings: {error}; choose another OUT"
+                ) from None
             part = _read_facts(facts, embeddings)
             parts.append(_unseen(part, {photo for earlier in parts for photo in earlier.embeddings.ids}))
     return parts
@@ -144,7 +151,7 @@ def _read_facts(path: Path, embeddings: Embeddings) -> Batch:
     return Batch(embeddings, quality[: len(embeddings)], failures)
 
 
-def _finish(out: Path, whole: Batch, embedder: Embedder) -> Extraction:
+def _finish(out: Path, whole: Batch, embedder: Embedder, new: int) -> Extraction:
     """Write the result of all parts, then drop the parts."""
     solved = set(whole.embeddings.ids)
     latest = {failure.photo: failure for failure in whole.failures if failure.photo not in solved}
@@ -167,7 +174,7 @@ def _finish(out: Path, whole: Batch, embedder: Embedder) -> Extraction:
         shutil.rmtree(out / "parts")
     except OSError as error:
         raise OutputError(f"{out / 'parts'}: cannot remove ({error.strerror})") from error
-    return Extraction(whole.embeddings, whole.quality, whole.failures)
+    return Extraction(whole.embeddings, whole.quality, whole.failures, new)
 
 
 def _photos_csv(whole: Batch) -> bytes:

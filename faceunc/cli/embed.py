@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     result = extract(embedder, photos, args.out, args.retry_failed)
     seconds = time.perf_counter() - start
-    print(f"{len(result.embeddings)} embedded, {len(result.failures)} failed, in {seconds:.1f} s -> {args.out}")
+    counts = f"{len(result.embeddings)} embedded, {len(result.failures)} failed"
+    print(f"{counts} ({result.new} new in this run, {seconds:.1f} s) -> {args.out}")
     for failure in result.failures[:5]:
         print(f"  {failure.kind}: {failure.message}", file=sys.stderr)
     if len(result.failures) > 5:

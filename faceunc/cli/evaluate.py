@@ -34,9 +34,7 @@ def add_parser(commands: Any) -> None:
             "--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a ROC figure"
         )
         kind.add_argument("--backbone", default="dlib", help="name or ONNX spec *.json (default: dlib)")
-        kind.add_argument(
-            "--head", type=Path, help="your own head instead of cross-fitting; refused when it knows these people"
-        )
+        kind.add_argument("--head", help="your own head instead of cross-fitting; refused when it knows these people")
         kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
         kind.add_argument(
             "--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)"

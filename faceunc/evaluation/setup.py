@@ -15,6 +15,7 @@ from faceunc.backbones.registry import load_backbone
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
 from faceunc.heads.pfe import VARIANCES, PFEConfig
+from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import find_landmarks
@@ -37,7 +38,7 @@ class EvalOptions:
     Attributes:
         data: folder of identities. backbone: name or ONNX spec. precision: see :func:`load_backbone`.
         variances: which PFE heads are cross-fitted ("per-dimension", "scalar").
-        head: path of a head of the user's, used instead of cross-fitting; refused when it was trained on people of
+        head: a shipped head or the path of one, used instead of cross-fitting; refused when it was trained on people of
             ``data``.
         train: options of training. cache: folder of caches. show: progress bars (None: on a terminal).
     """
@@ -46,7 +47,7 @@ class EvalOptions:
     backbone: str = "dlib"
     precision: str = "auto"
     variances: tuple[str, ...] = VARIANCES
-    head: Path | None = None
+    head: str | Path | None = None
     train: TrainOptions = field(default_factory=TrainOptions)
     cache: Path = field(default_factory=cache_dir)
     show: bool | None = None
@@ -64,12 +65,13 @@ class Bench:
                 raise InputError(
                     f"{options.data}: {len(missing)} photographs of the protocol are missing, first {missing[0]}"
                 )
+        given = _checked_head(options.head, photos.identities) if options.head else None
         backbone: Backbone = load_backbone(options.backbone, options.precision)
         detector = FaceDetector("central")
         landmarks = find_landmarks(photos, detector, options.cache, options.show)
         self.source = FeatureSource(photos, landmarks, detector.name, backbone, options.cache)
         self.part = split_identities(photos.identities, pairs, options.train.seed)
-        self.heads: dict[str, CrossFit] = self._given() if options.head else self._cross_fitted()
+        self.heads: dict[str, CrossFit] = self._given(given) if given else self._cross_fitted()
         self._features: dict[View, tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]] = {}
 
     @property
@@ -86,11 +88,8 @@ class Bench:
             )
         return fits
 
-    def _given(self) -> dict[str, CrossFit]:
-        assert self.options.head is not None
-        head = load_head(self.options.head)
+    def _given(self, head: StoredHead) -> dict[str, CrossFit]:
         head.check_backbone(self.source.backbone.spec)
-        refuse_known_identities(head, self.source.photos.identities)
         both = CrossFit(self.part, [head, head], [head.card.get("collapse", {})] * 2)
         return {head.name: both}
 
@@ -128,6 +127,13 @@ class Bench:
             values = torch.stack([head.head(block) for head in fit.heads])
             out[start : start + 1024] = values[part, torch.arange(len(part))].numpy()
         return out
+
+
+def _checked_head(name: str | Path, identities: Sequence[str]) -> StoredHead:
+    """The user's (or a shipped) head, refused at once when it knows these people."""
+    head = load_head(head_path(name))
+    refuse_known_identities(head, identities)
+    return head
 
 
 def refuse_known_identities(head: StoredHead, identities: Sequence[str]) -> None:
