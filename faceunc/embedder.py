@@ -182,7 +182,7 @@ class Embedder:
             return align_face(image, detection.landmarks, spec.template, spec.input_size)
         if not self.aligned:
             height, width = image.shape[:2]
-            floor = self.detector.min_face_size
+            floor = self.detector.smallest(width, height)
             raise ImageError("no_face", f"{name}: no face of at least {floor} pixels found in {width} x {height}")
         if image.shape[0] != image.shape[1]:
             raise ImageError(

@@ -90,13 +90,6 @@ class Embeddings:
         sigma: NDArray[np.float32] = np.exp(0.5 * harmonic_log_var(self.log_var)).astype(np.float32)
         return sigma
 
-    def find(self, photo: str) -> int:
-        """Position of a photograph by its id. Raises InputError when it is not there."""
-        try:
-            return list(self.ids).index(photo)
-        except ValueError:
-            raise InputError(f"{photo!r} is not among the {len(self)} embeddings") from None
-
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whole or not at all. Raises OutputError."""
         from safetensors.numpy import save_file

@@ -115,12 +115,6 @@ def test_sigma_does_not_overflow() -> None:
     np.testing.assert_allclose(embeddings.sigma, [0.0, np.exp(40.0)], rtol=1e-5)
 
 
-def test_find() -> None:
-    assert make().find("Jürgen/3.jpg") == 3
-    with pytest.raises(InputError, match="nobody"):
-        make().find("nobody")
-
-
 @pytest.mark.parametrize("count", [0, 1, 7])
 @pytest.mark.parametrize("width", [1, 4])
 @pytest.mark.parametrize("epistemic", [False, True])

@@ -15,7 +15,7 @@ _DESCRIPTION = """Embed photographs: files, folders (searched to the bottom) and
 OUT is a folder. It gets embeddings.safetensors (mean, log_var, ids), photos.csv (sigma, face size, detector score,
 number of faces, sharpness and norm of every photograph), failures.csv (what could not be embedded, by kind) and
 report.json. A run that is killed goes on where it stopped when it is started again; photographs that are in OUT already
-are not embedded again. A bad photograph is reported and skipped."""
+are not embedded again (they are known by their path as it is typed). A bad photograph is reported and skipped."""
 
 
 def add_parser(commands: Any) -> None:

@@ -60,8 +60,11 @@ def run(args: argparse.Namespace) -> int:
     from faceunc.evaluation.lfw import evaluate_lfw
     from faceunc.evaluation.setup import EvalOptions
     from faceunc.evaluation.templates import evaluate_templates
+    from faceunc.storage import check_writable
     from faceunc.training.loop import TrainOptions
 
+    if args.json:
+        check_writable(args.json)
     train = TrainOptions(seed=args.seed, steps=args.steps)
     options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, train=train)
     if args.evaluation == "templates":

@@ -49,7 +49,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--aligned", action="store_true", help="the photographs are aligned square chips: no detection")
     group.add_argument(
-        "--min-face-size", type=whole(12), default=40, metavar="PX", help="smallest face looked for (default: 40)"
+        "--min-face-size",
+        type=whole(12),
+        default=40,
+        metavar="PX",
+        help="smallest face looked for, after photos over 1280 px are reduced to it (default: 40)",
     )
     add_threads(group)
 

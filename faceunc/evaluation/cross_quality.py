@@ -31,21 +31,15 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
     report = EvalReport("cross-quality", options, bench)
     first, second = pair_rows(bench, pairs)
     for part, left_of in (("a", lambda view: View()), ("b", lambda view: view)):
-        for variance in bench.variances:
-            for score in ("cosine", "mls"):
-                if score == "cosine" and variance != bench.variances[0]:
-                    continue
-                name = score if score == "cosine" else f"mls ({variance})"
-                by_seed = [
-                    score_pairs(
-                        bench.embeddings(left_of(view), variance, first),
-                        bench.embeddings(view, variance, second),
-                        score,
-                    )
-                    for view in views
-                ]
-                report.add({"part": part, "score": name}, mean_figures([pair_figures(s, pairs) for s in by_seed]))
-                report.curves.append(Curve(f"({part}) {name}", by_seed[0], pairs.same))
+        for name, variance, score in bench.methods:
+            by_seed = [
+                score_pairs(
+                    bench.embeddings(left_of(view), variance, first), bench.embeddings(view, variance, second), score
+                )
+                for view in views
+            ]
+            report.add({"part": part, "score": name}, mean_figures([pair_figures(s, pairs) for s in by_seed]))
+            report.curves.append(Curve(f"({part}) {name}", by_seed[0], pairs.same))
     report.extra["rank correlation with severity"] = severity_correlations(bench, views)
     return report
 

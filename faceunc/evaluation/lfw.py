@@ -29,15 +29,11 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalRe
     report = EvalReport("lfw", options, bench)
     first, second = pair_rows(bench, pairs)
     for flip in (False, True):
-        for variance in bench.variances:
+        for name, variance, score in bench.methods:
             embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
-            for score in ("cosine", "mls"):
-                if score == "cosine" and variance != bench.variances[0]:
-                    continue  # the mean is the same for all heads
-                name = score if score == "cosine" else f"mls ({variance})"
-                scores = score_pairs(embeddings[first], embeddings[second], score)
-                report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
-                report.curves.append(Curve(name + (", flip" if flip else ""), scores, pairs.same))
+            scores = score_pairs(embeddings[first], embeddings[second], score)
+            report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
+            report.curves.append(Curve(name + (", flip" if flip else ""), scores, pairs.same))
     return report
 
 

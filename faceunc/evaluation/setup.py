@@ -79,6 +79,12 @@ class Bench:
         """Names of the heads: "per-dimension", "scalar", or the name of the user's head."""
         return list(self.heads)
 
+    @property
+    def methods(self) -> list[tuple[str, str, str]]:
+        """(name in tables, head, score) of all that is compared; cosine once, for all heads share the mean."""
+        mls = [(f"mls ({variance})", variance, "mls") for variance in self.variances]
+        return [("cosine", self.variances[0], "cosine"), *mls]
+
     def _cross_fitted(self) -> dict[str, CrossFit]:
         spec, fits = self.source.backbone.spec, {}
         for variance in self.options.variances:

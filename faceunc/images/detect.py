@@ -63,6 +63,10 @@ class FaceDetector:
         """Identifies detector and settings in meta and cache keys."""
         return f"mtcnn-{self.select}-{self.min_face_size}-{self.max_side}"
 
+    def smallest(self, width: int, height: int) -> int:
+        """Side in its own pixels of the smallest face that is looked for in a photograph of this size."""
+        return round(self.min_face_size * max(1.0, max(width, height) / self.max_side))
+
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Detection | None]:
         """Find the face of each RGB uint8 photograph (H, W, 3); None where there is none. Order is kept."""
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)

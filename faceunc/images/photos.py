@@ -76,7 +76,9 @@ def identity_folder(root: str | Path) -> PhotoSet:
 
 
 def find_photos(inputs: Sequence[str | Path]) -> list[Path]:
-    """Expand files, folders (searched to the bottom) and glob patterns to a sorted list without repetition.
+    """Expand files, folders (searched to the bottom) and glob patterns to a list without repetition.
+
+    Inputs keep their order; what one folder or pattern gives is sorted.
 
     A file is taken whatever its ending (the reader judges it); in folders only files with an image's ending are.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from faceunc.embeddings import MEAN_KEYS, VARIANCE_KEYS, Embeddings, check_compatible
 from faceunc.scoring.cosine import cosine_score
@@ -15,15 +17,25 @@ from faceunc.scoring.mls import mutual_likelihood_score
 _BLOCK_ELEMENTS = 8_000_000
 
 
-def _cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float32]:
-    return cosine_score(np.asarray(a.mean), np.asarray(b.mean))
+@dataclass(frozen=True)
+class Score:
+    """One way to compare embeddings.
+
+    Attributes:
+        compare: (mean1, log_var1, mean2, log_var2) -> scores, float32 tensors (..., D) broadcast against each other;
+            higher = more likely the same person.
+        keys: what must agree in the ``meta`` of both sides.
+    """
+
+    compare: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    keys: tuple[str, ...]
 
 
-def _mls(a: Embeddings, b: Embeddings) -> NDArray[np.float32]:
-    return mutual_likelihood_score(np.asarray(a.mean), np.asarray(a.log_var), np.asarray(b.mean), np.asarray(b.log_var))
+def _cosine(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
+    return cosine_score(mean1, mean2)
 
 
-PAIR_SCORES: dict[str, Callable[[Embeddings, Embeddings], NDArray[np.float32]]] = {"cosine": _cosine, "mls": _mls}
+SCORES = {"cosine": Score(_cosine, MEAN_KEYS), "mls": Score(mutual_likelihood_score, VARIANCE_KEYS)}
 
 
 def score_pairs(first: Embeddings, second: Embeddings, score: str = "mls") -> NDArray[np.float32]:
@@ -38,7 +50,7 @@ def score_pairs(first: Embeddings, second: Embeddings, score: str = "mls") -> ND
     _check(first, second, score)
     if len(first) != len(second):
         raise ValueError(f"both sides must have the same length. Got {len(first)} and {len(second)} instead.")
-    return PAIR_SCORES[score](first, second)
+    return SCORES[score].compare(*_sides(first), *_sides(second)).numpy()
 
 
 def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> NDArray[np.float32]:
@@ -48,20 +60,21 @@ def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> N
         IncompatibleError, ValueError: as :func:`score_pairs`.
     """
     _check(first, second, score)
-    mean1, mean2 = torch.from_numpy(np.array(first.mean)), torch.from_numpy(np.array(second.mean))
-    if score == "cosine":
-        normal = torch.nn.functional.normalize
-        return (normal(mean1, dim=1) @ normal(mean2, dim=1).T).numpy()
-    var1, var2 = torch.from_numpy(np.array(first.log_var)), torch.from_numpy(np.array(second.log_var))
+    (mean1, var1), (mean2, var2) = _sides(first), _sides(second)
     out = torch.empty(len(mean1), len(mean2))
     rows = max(1, _BLOCK_ELEMENTS // max(1, mean2.numel()))
     for start in range(0, len(mean1), rows):
         part = slice(start, start + rows)
-        out[part] = mutual_likelihood_score(mean1[part, None], var1[part, None], mean2[None], var2[None])
+        out[part] = SCORES[score].compare(mean1[part, None], var1[part, None], mean2[None], var2[None])
     return out.numpy()
 
 
+def _sides(embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+    """(mean, log_var) as tensors; copied, for stored embeddings are read-only memory maps."""
+    return torch.from_numpy(np.array(embeddings.mean)), torch.from_numpy(np.array(embeddings.log_var))
+
+
 def _check(first: Embeddings, second: Embeddings, score: str) -> None:
-    if score not in PAIR_SCORES:
-        raise ValueError(f"score must be one of {', '.join(PAIR_SCORES)}. Got {score!r} instead.")
-    check_compatible(first, second, MEAN_KEYS if score == "cosine" else VARIANCE_KEYS)
+    if score not in SCORES:
+        raise ValueError(f"score must be one of {', '.join(SCORES)}. Got {score!r} instead.")
+    check_compatible(first, second, SCORES[score].keys)

@@ -32,6 +32,7 @@ class TrainingData:
         severity: float64 (V, N), in [0, 1]; 0 in a clean view.
         kind: int64 (V, N), index into :data:`KIND_NAMES`.
         norm, sharpness: float32 (V, N), trivial quality measures. face_size: float32 (N,), pixels.
+        origin: names data, backbone and alignment that the numbers come from; a checkpoint belongs to one origin.
     """
 
     pooled: Tensor
@@ -44,6 +45,7 @@ class TrainingData:
     norm: NDArray[np.float32]
     sharpness: NDArray[np.float32]
     face_size: NDArray[np.float32]
+    origin: str = ""
 
     def rows_of(self, people: set[str]) -> NDArray[np.int64]:
         """Usable photographs of these people."""
@@ -69,6 +71,7 @@ def training_data(
         norm=np.stack([features[view].norm for view in views]),
         sharpness=np.stack([features[view].sharpness for view in views]),
         face_size=source.landmarks.face_size,
+        origin=source.folder(View()).parent.name,
     )
 
 

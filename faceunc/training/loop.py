@@ -97,7 +97,7 @@ def train_head(
     train = _Batches(data, train_people, options.people, options.images, options.seed)
     held = _Batches(data, held_people, 10**9, options.images, options.seed + 1)
     config = replace(config, bias=derived_bias(train, config.dim))
-    run = _Run(config, options, train_people)
+    run = _Run(config, options, train_people, data.origin)
     if checkpoint is not None:
         run.resume(checkpoint)
     validation = [held.batch(step) for step in range(_VALIDATION_BATCHES)]
@@ -154,10 +154,15 @@ class _Batches:
 class _Run:
     """The state of one training."""
 
-    def __init__(self, config: PFEConfig, options: TrainOptions, people: list[str]) -> None:
+    def __init__(self, config: PFEConfig, options: TrainOptions, people: list[str], origin: str) -> None:
         torch.manual_seed(options.seed)
         self.options, self.head = options, PFEHead(config)
-        self.identity = {"config": config.to_dict(), "options": asdict(options), "people": "\n".join(people)}
+        self.identity = {
+            "origin": origin,
+            "config": config.to_dict(),
+            "options": asdict(options),
+            "people": "\n".join(people),
+        }
         self.optimizer = torch.optim.AdamW(self.head.parameters(), lr=options.lr, weight_decay=options.weight_decay)
         self.step, self.stale, self.best_step, self.best_loss = 0, 0, 0, math.inf
         self.history: list[dict[str, float]] = []
@@ -229,8 +234,6 @@ class _Run:
             torch.set_rng_state(state["rng"])
         except InputError:
             raise
-        except (
-            Exception
-        ) as error:  # torch.load of foreign bytes raises nearly anything (OSError, EOFError, IndexError ...)
+        except Exception as error:  # torch.load of foreign bytes raises nearly anything
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"{path}: damaged checkpoint ({reason})") from None

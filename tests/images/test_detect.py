@@ -119,3 +119,9 @@ def test_name_tells_the_settings_apart() -> None:
 def test_unknown_selection() -> None:
     with pytest.raises(InputError, match="largest, central"):
         FaceDetector(select="smallest")
+
+
+def test_smallest_face_in_pixels_of_the_photograph() -> None:
+    detector = FaceDetector(min_face_size=40, max_side=1280)
+    assert detector.smallest(250, 200) == 40
+    assert detector.smallest(1000, 2560) == 80

@@ -159,7 +159,7 @@ def test_damaged_checkpoint(content: str, tmp_path: Path) -> None:
         train_head(data, SEEN, CONFIG, options, path)
 
 
-@pytest.mark.parametrize("change", ["options", "people", "config", "data"])
+@pytest.mark.parametrize("change", ["options", "people", "config", "data", "backbone"])
 def test_checkpoint_of_another_run(change: str, tmp_path: Path) -> None:
     data, people, config, options = made_up()[0], SEEN, CONFIG, replace(SHORT, steps=10)
     train_head(data, people, config, options, tmp_path / "run.pt")
@@ -169,6 +169,8 @@ def test_checkpoint_of_another_run(change: str, tmp_path: Path) -> None:
         people = NAMES[:40]
     if change == "config":
         config = replace(config, hidden=8)
+    if change == "backbone":
+        data = replace(data, origin="another backbone")
     if change == "data":
         data = replace(data, mean=data.mean.roll(1, 1))
     with pytest.raises(InputError, match="of other data, options or backbone"):
