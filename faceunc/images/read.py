@@ -44,7 +44,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         raise ImageError("not_an_image", f"{path}: expected an image file, got {_first_bytes(path)}") from None
     except Image.DecompressionBombError as error:
-        raise ImageError("too_large", f"{path}: {error}") from None
+        raise ImageError("too_large", f"{path}: expected at most {MAX_PIXELS:,} pixels ({error})") from None
     except Exception as error:  # decoders of foreign bytes raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:  # the system's word, not a decoder's
             raise ImageError("unreadable", f"{path}: {error.strerror}") from None
