@@ -13,7 +13,7 @@ from faceunc.evaluation.report import Curve, EvalReport, far_figures, mean_figur
 from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions
 from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
-from faceunc.protocols.templates import TemplateProtocol, make_templates
+from faceunc.protocols.templates import MixedTemplates, make_templates
 from faceunc.scoring.embedded import score_matrix
 from faceunc.scoring.fusion import fuse, fuse_mean
 
@@ -49,7 +49,7 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
     return report
 
 
-def _pooled(bench: Bench, templates: TemplateProtocol, view: View) -> Iterator[tuple[str, str, Embeddings]]:
+def _pooled(bench: Bench, templates: MixedTemplates, view: View) -> Iterator[tuple[str, str, Embeddings]]:
     """(pooling, score, one embedding a template) for every way that is compared."""
     for number, variance in enumerate(bench.variances):
         clean, poor = bench.embeddings(View(), variance), bench.embeddings(view, variance)
@@ -66,7 +66,7 @@ def _pooled(bench: Bench, templates: TemplateProtocol, view: View) -> Iterator[t
 def _fuse_all(
     clean: Embeddings,
     poor: Embeddings,
-    templates: TemplateProtocol,
+    templates: MixedTemplates,
     pool: Callable[[Floats, Floats], tuple[Floats, Floats]],
 ) -> Embeddings:
     """One embedding a template."""

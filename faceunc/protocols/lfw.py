@@ -43,7 +43,12 @@ def read_pairs(path: str | Path) -> PairProtocol:
         promised = f"the header promises {2 * folds * per_class} pairs"
         raise InputError(f"{path}, line {numbers[-1]}: {promised}, the file ends here with {len(rows)}")
     fold = position // (2 * per_class)
-    return PairProtocol(tuple(row[0] for row in rows), tuple(row[1] for row in rows), same, fold)
+    first, second = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+    return PairProtocol(first, second, same, fold, _people(first), _people(second))
+
+
+def _people(images: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.split("/")[0] for name in images)
 
 
 def _header(lines: list[list[str]], path: Path) -> tuple[int, int]:

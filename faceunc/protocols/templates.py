@@ -17,7 +17,7 @@ from faceunc.images.degrade import image_seed
 
 
 @dataclass(frozen=True)
-class TemplateProtocol:
+class MixedTemplates:
     """Two disjoint templates of each person.
 
     Attributes:
@@ -38,7 +38,7 @@ class TemplateProtocol:
 
 def make_templates(
     identities: Sequence[str], ids: Sequence[str], seed: int, sizes: tuple[int, int] = (2, 5), clean_share: float = 0.25
-) -> TemplateProtocol:
+) -> MixedTemplates:
     """Two disjoint templates of 2 to 5 images of every person with at least four images.
 
     A person's images are shuffled; the size of the first template is uniform in ``sizes`` as far as it leaves the least
@@ -67,4 +67,4 @@ def make_templates(
             members.append(part.astype(np.int64))
             degraded.append(rng.uniform(size=len(part)) >= clean_share)
             owner.append(number)
-    return TemplateProtocol(members, degraded, np.array(owner), names)
+    return MixedTemplates(members, degraded, np.array(owner), names)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceunc.errors import InputError
-from faceunc.protocols.templates import TemplateProtocol, make_templates
+from faceunc.protocols.templates import MixedTemplates, make_templates
 
 COUNTS = {"Ann": 4, "Bob": 5, "Cy": 3, "Dee": 12, "Eve": 40, "Fay": 1}
 IDENTITIES = [name for name, count in COUNTS.items() for _ in range(count)]
@@ -15,7 +15,7 @@ IDS = [f"{name}/{name}_{number:04d}.jpg" for name, count in COUNTS.items() for n
 Content = list[tuple[str, list[tuple[str, bool]]]]
 
 
-def content(templates: TemplateProtocol, ids: list[str]) -> Content:
+def content(templates: MixedTemplates, ids: list[str]) -> Content:
     """Who and which images are in each template, by name."""
     return [
         (templates.names[who], [(ids[row], bool(poor)) for row, poor in zip(rows, degraded, strict=True)])
