@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def scores_and_labels(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Return 1-D arrays of one length, scores finite, both labels present.
+    """Return 1-D arrays of one length, scores finite, both labels present. Integer scores become float64.
 
     Raises:
         ValueError: otherwise, saying what was expected and what came.
@@ -15,6 +15,8 @@ def scores_and_labels(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.fl
     values, labels = np.asarray(scores), np.asarray(same).astype(bool)
     if values.ndim != 1 or values.shape != labels.shape:
         raise ValueError(f"scores and same must be (P,) both. Got {values.shape} and {labels.shape} instead.")
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"scores must be finite. Got {int((~np.isfinite(values)).sum())} NaN or infinite values.")
     if labels.all() or not labels.any():

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
 from faceunc.metrics.checks import scores_and_labels
+from faceunc.metrics.sorted_scores import TarAtFar, sort_scores
 
 Floats = NDArray[np.float64]
 
@@ -36,30 +37,6 @@ class KFoldAccuracy:
         return float(self.accuracy.std())
 
 
-@dataclass(frozen=True)
-class TarAtFar:
-    """One operating point: the largest TAR whose FAR does not exceed the target.
-
-    Attributes:
-        target: the FAR asked for. far: the FAR achieved (<= target). tar: true accept rate; FNMR is 1 - tar.
-        threshold: accept where score >= threshold (infinite when nothing may be accepted).
-        genuine, impostors: counts of comparisons. false_accepts: impostors accepted.
-    """
-
-    target: float
-    far: float
-    tar: float
-    threshold: float
-    genuine: int
-    impostors: int
-    false_accepts: int
-
-    @property
-    def reliable(self) -> bool:
-        """Whether at least ten impostors stand behind the target (target x impostors >= 10)."""
-        return self.target * self.impostors >= 10 - 1e-9
-
-
 def roc(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """(far, tar, threshold), each a row per distinct score, from "accept nothing" (threshold inf) to "accept all".
 
@@ -73,36 +50,17 @@ def roc(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Floats, Floats]:
 def tar_at_far(scores: ArrayLike, same: ArrayLike, target: float) -> TarAtFar:
     """The conservative operating point at FAR ``target`` in [0, 1]: FAR never exceeds it; ties are accepted together.
 
+    For several targets or millions of scores, sort once: :func:`faceunc.metrics.sorted_scores.sort_scores`.
+
     Raises:
         ValueError: target outside [0, 1], or unusable scores.
     """
-    if not 0.0 <= target <= 1.0:
-        raise ValueError(f"target must be in [0, 1]. Got {target} instead.")
-    far, tar, threshold = roc(scores, same)
-    labels = np.asarray(same).astype(bool)
-    impostors = int((~labels).sum())
-    accepts = np.rint(far * impostors)
-    best = int(np.flatnonzero(accepts <= target * impostors * (1 + 1e-12))[-1])
-    return TarAtFar(
-        target,
-        float(far[best]),
-        float(tar[best]),
-        float(threshold[best]),
-        int(labels.sum()),
-        impostors,
-        int(accepts[best]),
-    )
+    return sort_scores(scores, same).tar_at_far(target)
 
 
 def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
     """Where FAR = FNMR, linearly interpolated between the two neighbouring points of the ROC."""
-    far, tar, _ = roc(scores, same)
-    gap = far - (1.0 - tar)
-    after = int(np.argmax(gap >= 0))
-    if after == 0 or gap[after] == 0:
-        return float(far[after])
-    share = -gap[after - 1] / (gap[after] - gap[after - 1])
-    return float(far[after - 1] + share * (far[after] - far[after - 1]))
+    return sort_scores(scores, same).equal_error_rate()
 
 
 def kfold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> KFoldAccuracy:
