@@ -19,7 +19,7 @@ import torch
 
 from faceunc.backbones.dlib_resnet import load_dlib_resnet
 from faceunc.backbones.precision import agreement, has_fast_bfloat16
-from faceunc.evaluation.setup import Bench, EvalOptions
+from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.images.align import align_face
 from faceunc.images.photos import identity_folder
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--json", type=Path, required=True)
     args = parser.parse_args()
-    bench = Bench(EvalOptions(args.data), read_pairs(args.data / "pairs.txt"))
+    bench = folder_bench(EvalOptions(args.data), read_pairs(args.data / "pairs.txt"))
     figures = {**embedding_speed(bench), **training_seconds(bench)}
     source = {**provenance(), "command": f"python eval/speed.py {args.data} --json {args.json}"}
     args.json.write_text(json.dumps({"figures": figures, "batch": BATCH, "provenance": source}, indent=1) + "\n")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import harmonic_log_var
 from faceunc.evaluation.lfw import pair_rows
-from faceunc.evaluation.report import Curve, EvalReport, mean_figures, pair_figures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions
+from faceunc.evaluation.report import EvalReport, mean_figures, pair_figures
+from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
 from faceunc.images.degrade import KINDS
 from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
@@ -25,7 +25,7 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
     of the trivial measures; every face is seen by a head that never met the person.
     """
     pairs = read_pairs(pairs_file or options.data / "pairs.txt")
-    bench = Bench(options, pairs)
+    bench = folder_bench(options, pairs)
     views = [View(mix_seed=seed) for seed in TEST_SEEDS]
     bench.prepare([View(), *views])
     report = EvalReport("cross-quality", options, bench)
@@ -39,7 +39,7 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
                 for view in views
             ]
             report.add({"part": part, "score": name}, mean_figures([pair_figures(s, pairs) for s in by_seed]))
-            report.curves.append(Curve(f"({part}) {name}", by_seed[0], pairs.same))
+            report.add_curve(f"({part}) {name}", by_seed[0], pairs.same)
     report.extra["rank correlation with severity"] = severity_correlations(bench, views)
     return report
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.report import Curve, EvalReport, pair_figures
-from faceunc.evaluation.setup import Bench, EvalOptions
+from faceunc.evaluation.report import EvalReport, pair_figures
+from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.pairs import PairProtocol
@@ -24,7 +24,7 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalRe
     No pair is dropped; failed detections are centre crops, counted.
     """
     pairs = read_pairs(pairs_file or options.data / "pairs.txt")
-    bench = Bench(options, pairs)
+    bench = folder_bench(options, pairs)
     bench.prepare([CLEAN, FLIP])
     report = EvalReport("lfw", options, bench)
     first, second = pair_rows(bench, pairs)
@@ -33,7 +33,7 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalRe
             embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
             scores = score_pairs(embeddings[first], embeddings[second], score)
             report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
-            report.curves.append(Curve(name + (", flip" if flip else ""), scores, pairs.same))
+            report.add_curve(name + (", flip" if flip else ""), scores, pairs.same)
     return report
 
 

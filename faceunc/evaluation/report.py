@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from faceunc.metrics.verification import equal_error_rate, kfold_accuracy, tar_at_far
+from faceunc.metrics.sorted_scores import SortedScores, sort_scores
+from faceunc.metrics.verification import kfold_accuracy
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_path, atomic_write
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores of one method, for the ROC figure."""
+    """Some exact points of one method's ROC: FAR and TAR, ascending, FAR above 0."""
 
     name: str
-    scores: NDArray[np.float32]
-    same: NDArray[np.bool_]
+    far: NDArray[np.float64]
+    tar: NDArray[np.float64]
 
 
 @dataclass
@@ -49,6 +50,10 @@ class EvalReport:
     def add(self, labels: dict[str, Any], figures: dict[str, float]) -> None:
         """Append one row."""
         self.rows.append({**labels, **figures})
+
+    def add_curve(self, name: str, scores: NDArray[np.float32], same: NDArray[np.bool_]) -> None:
+        """Keep the ROC of these scores for the figure."""
+        self.curves.append(Curve(name, *sort_scores(scores, same).curve()))
 
     def table(self) -> str:
         """The rows for a terminal, and the extra tables below them."""
@@ -81,7 +86,7 @@ class EvalReport:
                 **source.landmarks.counts(),
             },
             "detector": source.detector_name,
-            "training": None if self.options.head else asdict(self.options.train),
+            "training": None if self.bench.given_head else asdict(self.options.train),
             "heads": {
                 name: [{"sha256": h.sha256, "spread": h.head.config.spread} for h in fit.heads]
                 for name, fit in self.bench.heads.items()
@@ -107,16 +112,13 @@ def pair_figures(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, 
     if pairs.num_folds > 1:
         folds = kfold_accuracy(scores, pairs.same, pairs.fold)
         figures = {"accuracy": folds.mean, "std accuracy": folds.std}
-    return {
-        **figures,
-        **far_figures(scores, pairs.same, (1e-1, 1e-2, 1e-3)),
-        "eer": equal_error_rate(scores, pairs.same),
-    }
+    ordered = sort_scores(scores, pairs.same)
+    return {**figures, **far_figures(ordered, (1e-1, 1e-2, 1e-3)), "eer": ordered.equal_error_rate()}
 
 
-def far_figures(scores: NDArray[np.float32], same: NDArray[np.bool_], targets: Sequence[float]) -> dict[str, float]:
+def far_figures(scores: SortedScores, targets: Sequence[float]) -> dict[str, float]:
     """TAR at each FAR, and the achieved FAR."""
-    points = [tar_at_far(scores, same, target) for target in targets]
+    points = [scores.tar_at_far(target) for target in targets]
     tars = {f"TAR@FAR {p.target:g}" + ("" if p.reliable else " (few)"): p.tar for p in points}
     return {**tars, **{f"far at {p.target:g}": p.far for p in points}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,10 @@ from faceunc.heads.pfe import VARIANCES, PFEConfig
 from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.detect import FaceDetector
-from faceunc.images.landmarks import find_landmarks
-from faceunc.images.photos import identity_folder
+from faceunc.images.landmarks import Landmarks, find_landmarks
+from faceunc.images.photos import PhotoSet, identity_folder
 from faceunc.images.views import View
+from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.storage import cache_dir
 from faceunc.training.cache import FeatureSource
@@ -40,6 +41,7 @@ class EvalOptions:
         variances: which PFE heads are cross-fitted ("per-dimension", "scalar").
         head: a shipped head or the path of one, used instead of cross-fitting; refused when it was trained on people of
             ``data``.
+        train_on: folder of identities on which two heads are cross-fitted for a protocol with images of its own.
         train: options of training. cache: folder of caches. show: progress bars (None: on a terminal).
     """
 
@@ -48,30 +50,25 @@ class EvalOptions:
     precision: str = "auto"
     variances: tuple[str, ...] = VARIANCES
     head: str | Path | None = None
+    train_on: Path | None = None
     train: TrainOptions = field(default_factory=TrainOptions)
     cache: Path = field(default_factory=cache_dir)
     show: bool | None = None
 
 
 class Bench:
-    """Photographs of one folder seen through one backbone: gives embeddings of any view, by cross-fitted heads."""
+    """Photographs seen through one backbone and its heads: gives embeddings of any view.
 
-    def __init__(self, options: EvalOptions, pairs: PairProtocol | None = None) -> None:
-        self.options = options
-        photos = identity_folder(options.data)
-        if pairs is not None:
-            missing = [name for name in pairs.images if name not in photos.index]
-            if missing:
-                raise InputError(
-                    f"{options.data}: {len(missing)} photographs of the protocol are missing, first {missing[0]}"
-                )
-        given = _checked_head(options.head, photos.identities) if options.head else None
-        backbone: Backbone = load_backbone(options.backbone, options.precision)
-        detector = FaceDetector("central")
-        landmarks = find_landmarks(photos, detector, options.cache, options.show)
-        self.source = FeatureSource(photos, landmarks, detector.name, backbone, options.cache)
-        self.part = split_identities(photos.identities, pairs, options.train.seed)
-        self.heads: dict[str, CrossFit] = self._given(given) if given else self._cross_fitted()
+    Made by :func:`folder_bench` (heads cross-fitted on the same people) or :func:`protocol_bench` (a protocol's own
+    images, heads trained elsewhere).
+
+    Attributes:
+        options: what was asked for. source: photographs, landmarks, backbone. heads: by name in tables; where there are
+            two, a photograph's person decides which embeds it.
+    """
+
+    def __init__(self, options: EvalOptions, source: FeatureSource, heads: dict[str, CrossFit]) -> None:
+        self.options, self.source, self.heads = options, source, heads
         self._features: dict[View, tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]] = {}
 
     @property
@@ -80,24 +77,15 @@ class Bench:
         return list(self.heads)
 
     @property
+    def given_head(self) -> bool:
+        """Whether one head embeds everybody, and not two that were cross-fitted."""
+        return all(fit.heads[0] is fit.heads[1] for fit in self.heads.values())
+
+    @property
     def methods(self) -> list[tuple[str, str, str]]:
         """(name in tables, head, score) of all that is compared; cosine once, for all heads share the mean."""
         mls = [(f"mls ({variance})", variance, "mls") for variance in self.variances]
         return [("cosine", self.variances[0], "cosine"), *mls]
-
-    def _cross_fitted(self) -> dict[str, CrossFit]:
-        spec, fits = self.source.backbone.spec, {}
-        for variance in self.options.variances:
-            config = PFEConfig(spec.feature_shape, spec.dim, variance=variance)
-            fits[variance] = cross_fit(
-                self.source, self.part, TRAIN_VIEWS, config, self.options.train, self.options.show
-            )
-        return fits
-
-    def _given(self, head: StoredHead) -> dict[str, CrossFit]:
-        head.check_backbone(self.source.backbone.spec)
-        both = CrossFit(self.part, [head, head], [head.card.get("collapse", {})] * 2)
-        return {head.name: both}
 
     def prepare(self, views: Sequence[View]) -> None:
         """Compute the features of all these views in one pass over the photographs."""
@@ -112,7 +100,7 @@ class Bench:
             "backbone": spec.name,
             "backbone_sha256": spec.sha256,
             "alignment": spec.alignment,
-            "head": variance if self.options.head else f"crossfit-pfe-{variance}",
+            "head": variance if self.given_head else f"crossfit-pfe-{variance}",
             "head_sha256": fit.sha256,
         }
         return Embeddings(mean[index], log_vars[variance][index], [self.source.photos.ids[i] for i in index], meta=meta)
@@ -129,10 +117,78 @@ class Bench:
         out = np.empty((len(maps), fit.heads[0].head.config.outputs), np.float32)
         for start in range(0, len(maps), 1024):
             block = torch.from_numpy(maps[start : start + 1024].astype(np.float32))
-            part = torch.from_numpy(self.part[start : start + 1024])
+            part = torch.from_numpy(fit.part[start : start + 1024])
             values = torch.stack([head.head(block) for head in fit.heads])
             out[start : start + 1024] = values[part, torch.arange(len(part))].numpy()
         return out
+
+
+def folder_bench(options: EvalOptions, pairs: PairProtocol | None = None) -> Bench:
+    """A folder of identities with heads cross-fitted on them (or the user's head, which must not know them).
+
+    Raises:
+        InputError: photographs of ``pairs`` are missing, or the user's head knows the people.
+    """
+    photos = identity_folder(options.data)
+    if pairs is not None:
+        missing = [name for name in pairs.images if name not in photos.index]
+        if missing:
+            raise InputError(
+                f"{options.data}: {len(missing)} photographs of the protocol are missing, first {missing[0]}"
+            )
+    given = _checked_head(options.head, photos.identities) if options.head else None
+    backbone: Backbone = load_backbone(options.backbone, options.precision)
+    detector = FaceDetector("central")
+    landmarks = find_landmarks(photos, detector, options.cache, options.show)
+    source = FeatureSource(photos, landmarks, detector.name, backbone, options.cache)
+    part = split_identities(photos.identities, pairs, options.train.seed)
+    return Bench(options, source, _one_head(given, source, part) if given else _cross_fitted(options, source, part))
+
+
+def protocol_bench(
+    options: EvalOptions, photos: PhotoSet, landmarks: Landmarks, landmarks_name: str, subjects: Sequence[str]
+) -> Bench:
+    """A protocol's own images. Heads: ``options.head``, else two cross-fitted on ``options.train_on``, else shipped.
+
+    Args:
+        landmarks_name: where the landmarks come from, for cache keys. subjects: who is on every image, "" where the
+            protocol does not say; decides with ``train_on`` which head embeds it: the one that never met them.
+
+    Raises:
+        InputError: no head to be had for this backbone, or the given head knows these people.
+    """
+    backbone = load_backbone(options.backbone, options.precision)
+    source = FeatureSource(photos, landmarks, landmarks_name, backbone, options.cache)
+    if options.train_on is None:
+        if options.head is None and options.backbone != "dlib":
+            raise InputError(
+                f"no head is shipped for {options.backbone}: give --head, or --train-on a folder of people"
+            )
+        head = _checked_head(options.head or "dlib-pfe", [name for name in subjects if name])
+        return Bench(options, source, _one_head(head, source, np.zeros(len(photos), np.int64)))
+    pairs_file = options.train_on / "pairs.txt"
+    pairs = read_pairs(pairs_file) if pairs_file.is_file() else None
+    training = folder_bench(replace(options, data=options.train_on, head=None), pairs)
+    people = training.source.photos.identities
+    heads = {}
+    for name, fit in training.heads.items():
+        part_of = dict(zip(people, fit.part.tolist(), strict=True))
+        part = np.array([part_of.get(subject, 0) for subject in subjects], np.int64)
+        heads[name] = CrossFit(part, fit.heads, fit.collapse)
+    return Bench(options, source, heads)
+
+
+def _cross_fitted(options: EvalOptions, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:
+    spec, fits = source.backbone.spec, {}
+    for variance in options.variances:
+        config = PFEConfig(spec.feature_shape, spec.dim, variance=variance)
+        fits[variance] = cross_fit(source, part, TRAIN_VIEWS, config, options.train, options.show)
+    return fits
+
+
+def _one_head(head: StoredHead, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:
+    head.check_backbone(source.backbone.spec)
+    return {head.name: CrossFit(part, [head, head], [head.card.get("collapse", {})] * 2)}
 
 
 def _checked_head(name: str | Path, identities: Sequence[str]) -> StoredHead:

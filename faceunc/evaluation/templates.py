@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.report import Curve, EvalReport, far_figures, mean_figures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions
+from faceunc.evaluation.report import EvalReport, far_figures, mean_figures
+from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
 from faceunc.images.views import View
+from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.templates import MixedTemplates, make_templates
 from faceunc.scoring.embedded import score_matrix
@@ -28,7 +29,7 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
     TAR at FAR 1e-2 to 1e-5, mean over three seeds.
     """
     pairs_file = options.data / "pairs.txt"
-    bench = Bench(options, read_pairs(pairs_file) if pairs_file.is_file() else None)
+    bench = folder_bench(options, read_pairs(pairs_file) if pairs_file.is_file() else None)
     bench.prepare([View(), *(View(mix_seed=seed) for seed in TEST_SEEDS)])
     report = EvalReport("templates", options, bench)
     photos = bench.source.photos
@@ -39,9 +40,9 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
         same = (templates.identity[:, None] == templates.identity[None, :])[upper]
         for pooling, score, fused in _pooled(bench, templates, View(mix_seed=seed)):
             scores = score_matrix(fused, fused, score.split()[0])[upper]
-            figures.setdefault((pooling, score), []).append(far_figures(scores, same, TARGETS))
+            figures.setdefault((pooling, score), []).append(far_figures(sort_scores(scores, same), TARGETS))
             if seed == TEST_SEEDS[0]:
-                report.curves.append(Curve(f"{pooling}, {score}", scores, same))
+                report.add_curve(f"{pooling}, {score}", scores, same)
     for (pooling, score), rows in figures.items():
         report.add({"pooling": pooling, "score": score}, mean_figures(rows))
     report.extra["templates"] = {"count": len(templates), "pairs": len(same), "genuine": int(same.sum())}

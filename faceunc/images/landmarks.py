@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,27 +47,46 @@ class Landmarks:
         return {name: int((self.state == code).sum()) for code, name in enumerate(STATES)}
 
 
+Row = tuple[NDArray[np.float32], int, float, float]
+Finder = Callable[[range, ThreadPoolExecutor], list[Row]]
+
+
 def find_landmarks(photos: PhotoSet, detector: FaceDetector, cache: Path, show: bool | None = None) -> Landmarks:
     """Landmarks of every photograph, from ``cache`` where they are there, else found now and stored chunk by chunk.
 
     A run that is killed goes on where it stopped. Photographs that cannot be read count as ``unreadable``.
     """
     folder = cache / "landmarks" / f"{photos.sha256[:16]}-{detector.name}"
+
+    def find(rows: range, pool: ThreadPoolExecutor) -> list[Row]:
+        found = []
+        for start in range(rows.start, rows.stop, detector.batch_size):
+            paths = [photos.root / photos.ids[row] for row in rows[start - rows.start :][: detector.batch_size]]
+            images = list(pool.map(read_or_none, paths))
+            detections = iter(detector([image for image in images if image is not None]))
+            found += [_row(image, next(detections) if image is not None else None) for image in images]
+        return found
+
+    return collect_landmarks(len(photos), folder, find, "detect", show)
+
+
+def collect_landmarks(count: int, folder: Path, find: Finder, what: str, show: bool | None = None) -> Landmarks:
+    """Rows of ``find`` for all of ``count`` photographs, kept chunk by chunk in ``folder``."""
     parts = []
-    with bar("detect", len(photos), show=show) as progress, ThreadPoolExecutor(2) as pool:
-        for start in range(0, len(photos), _CHUNK):
-            part = photos.subset(range(start, min(start + _CHUNK, len(photos))))
-            parts.append(_chunk(part, detector, folder / f"{start:08d}.safetensors", pool))
-            progress.update(len(part))
+    with bar(what, count, show=show) as progress, ThreadPoolExecutor(2) as pool:
+        for start in range(0, count, _CHUNK):
+            rows = range(start, min(start + _CHUNK, count))
+            parts.append(_chunk(rows, find, folder / f"{start:08d}.safetensors", pool))
+            progress.update(len(rows))
     return Landmarks(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _chunk(photos: PhotoSet, detector: FaceDetector, path: Path, pool: ThreadPoolExecutor) -> dict[str, NDArray[Any]]:
+def _chunk(numbers: range, find: Finder, path: Path, pool: ThreadPoolExecutor) -> dict[str, NDArray[Any]]:
     try:
         return dict(load_file(path))
     except (OSError, SafetensorError):
         pass
-    rows = [row for batch in _batches(photos, detector.batch_size) for row in _detect_batch(batch, detector, pool)]
+    rows = find(numbers, pool)
     arrays: dict[str, NDArray[Any]] = {
         "points": np.stack([row[0] for row in rows]).astype(np.float32),
         "state": np.array([row[1] for row in rows], np.uint8),
@@ -78,21 +97,6 @@ def _chunk(photos: PhotoSet, detector: FaceDetector, path: Path, pool: ThreadPoo
     return arrays
 
 
-def _batches(photos: PhotoSet, size: int) -> Iterator[list[Path]]:
-    paths = photos.paths
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
-
-
-Row = tuple[NDArray[np.float32], int, float, float]
-
-
-def _detect_batch(paths: list[Path], detector: FaceDetector, pool: ThreadPoolExecutor) -> list[Row]:
-    images = list(pool.map(_read_or_none, paths))
-    detections = iter(detector([image for image in images if image is not None]))
-    return [_row(image, next(detections) if image is not None else None) for image in images]
-
-
 def _row(image: NDArray[np.uint8] | None, detection: Detection | None) -> Row:
     if detection is not None:
         return detection.landmarks, 0, detection.size, detection.score
@@ -100,7 +104,8 @@ def _row(image: NDArray[np.uint8] | None, detection: Detection | None) -> Row:
     return centre_landmarks(width, height), 1 if image is not None else 2, np.nan, np.nan
 
 
-def _read_or_none(path: Path) -> NDArray[np.uint8] | None:
+def read_or_none(path: Path) -> NDArray[np.uint8] | None:
+    """The photograph, or None when it cannot be used."""
     try:
         return read_image(path)
     except ImageError:

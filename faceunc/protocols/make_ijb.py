@@ -142,7 +142,7 @@ def _crop(row: Row, photos: PhotoSet, landmarks: Landmarks) -> tuple[NDArray[np.
     rotation = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     target = (points - points.mean(0)) @ rotation.T + CROP_SIDE / 2 + shift
     try:
-        image = read_image(photos.paths[row.photo])
+        image = read_image(photos.root / photos.ids[row.photo])
     except ImageError as error:  # it could be read when its landmarks were found
         raise InputError(f"{error}; the photographs changed during the run") from None
     crop = align_face(image, points, target, CROP_SIDE)

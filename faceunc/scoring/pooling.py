@@ -140,13 +140,13 @@ def _reduce(
     least = np.minimum.reduceat(log_var, starts, axis=0)
     precision = np.exp(np.repeat(least, counts, axis=0) - log_var)  # relative to the best image: in (0, 1]
     total = np.add.reduceat(precision, starts, axis=0)
-    fused = np.add.reduceat(precision * mean, starts, axis=0) / total
+    fused: Floats = np.divide(np.add.reduceat(precision * mean, starts, axis=0), total)
     return fused, _posterior(least, precision, total, starts, counts, pooling)
 
 
 def _mean(mean: Floats, log_var: Floats, starts: Ints, counts: Ints, weight: Floats | None) -> tuple[Floats, Floats]:
     size = np.repeat(counts, counts).astype(np.float32)[:, None]
-    share = np.reciprocal(size) if weight is None else np.divide(weight, size)
+    share: Floats = np.reciprocal(size) if weight is None else np.divide(weight, size)
     variance = np.add.reduceat(share**2 * np.exp(log_var), starts, axis=0)
     return np.add.reduceat(share * mean, starts, axis=0).astype(np.float32), np.log(variance)
 

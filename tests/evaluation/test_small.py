@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
-from faceunc.evaluation.setup import Bench, EvalOptions
+from faceunc.evaluation.setup import EvalOptions, folder_bench
 from faceunc.protocols.lfw import read_pairs
 from faceunc.training.crossfit import hash_identities
 from faceunc.training.loop import TrainOptions
@@ -57,7 +57,7 @@ def test_writes_json_table_and_picture(
 
 def test_nobody_is_embedded_by_a_head_that_knows_them(mini: Path) -> None:
     pairs = read_pairs(mini / "pairs.txt")
-    bench = Bench(EvalOptions(mini, train=TrainOptions(steps=20)), pairs)
+    bench = folder_bench(EvalOptions(mini, train=TrainOptions(steps=20)), pairs)
     people = np.array(bench.source.photos.identities)
     for part in (0, 1):
         assert pairs.identities_of_folds({2 * part, 2 * part + 1}) == set(people[bench.part == part])
