@@ -60,16 +60,16 @@ def test_nobody_is_embedded_by_a_head_that_knows_them(mini: Path) -> None:
     bench = folder_bench(EvalOptions(mini, train=TrainOptions(steps=20)), pairs)
     people = np.array(bench.source.photos.identities)
     for part in (0, 1):
-        assert pairs.identities_of_folds({2 * part, 2 * part + 1}) == set(people[bench.part == part])
+        assert pairs.identities_of_folds({2 * part, 2 * part + 1}) == set(people[bench.heads["scalar"].part == part])
         for fit in bench.heads.values():
             known = set(fit.heads[part].card["identity_hashes"])
-            assert known == set(hash_identities(set(people[bench.part != part])))
+            assert known == set(hash_identities(set(people[bench.heads["scalar"].part != part])))
 
 
 def test_unwritable_result_is_said_before_any_work(
     mini: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceunc.evaluation.lfw.Bench", None)
+    monkeypatch.setattr("faceunc.evaluation.lfw.folder_bench", None)
     (tmp_path / "file").write_text("")
     assert main(["eval", "lfw", str(mini), "--json", str(tmp_path / "file" / "out.json")]) == 2
     assert "cannot write" in capsys.readouterr().err
