@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from faceunc.embeddings import Embeddings
 from faceunc.evaluation.report import EvalReport, pair_figures
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.template_bench import flip_sum
 from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.pairs import PairProtocol
@@ -44,8 +45,5 @@ def pair_rows(bench: Bench, pairs: PairProtocol) -> tuple[NDArray[np.int64], NDA
 
 
 def flip_fused(bench: Bench, variance: str) -> Embeddings:
-    """A photograph and its mirror image as one: normalised sum of the means, mean of the log variances."""
-    plain, mirrored = bench.embeddings(CLEAN, variance), bench.embeddings(FLIP, variance)
-    total = plain.mean + mirrored.mean
-    mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
-    return Embeddings(mean, (plain.log_var + mirrored.log_var) / np.float32(2), plain.ids, meta=plain.meta)
+    """All photographs, each fused with its mirror image."""
+    return flip_sum(bench.embeddings(CLEAN, variance), bench.embeddings(FLIP, variance))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from faceunc.errors import ImageError
+from faceunc.progress import bar
+from faceunc.storage import output_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,3 +105,27 @@ def _first_bytes(path: Path) -> str:
     except OSError:
         return "an unreadable file"
     return f"a file that begins with {head!r}" if head else "an empty file"
+
+
+def unpack_images(images: Sequence[bytes | NDArray[np.uint8]], folder: Path, show: bool | None = None) -> list[str]:
+    """Write images that came inside another file as files of their own, ``000000.img`` and so on; return the names.
+
+    Encoded ones keep their bytes; arrays (H, W, 3), RGB, become PNG. What is there already is not written again.
+
+    Raises:
+        OutputError: when the folder cannot be written.
+    """
+    names = [f"{row:06d}.img" for row in range(len(images))]
+    done = folder / "complete"
+    if done.is_file():
+        return names
+    with output_errors(folder), bar("unpack", len(images), show=show) as progress:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, image in zip(names, images, strict=True):
+            if isinstance(image, bytes):
+                (folder / name).write_bytes(image)
+            else:
+                Image.fromarray(image).save(folder / name, format="png")
+            progress.update(1)
+        done.touch()
+    return names

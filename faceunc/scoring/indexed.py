@@ -50,6 +50,15 @@ def score_indexed(
     return out
 
 
+def score_all(embeddings: Embeddings, rows: Ints, columns: Ints, score: str = "mls") -> Floats:
+    """Score every one of ``rows`` against every one of ``columns``: float32 (R, C); see :func:`score_indexed`."""
+    if score == "cosine":
+        product: Floats = embeddings.mean[rows] @ embeddings.mean[columns].T
+        return np.clip(product, -1.0, 1.0, out=product)
+    first, second = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+    return score_indexed(embeddings, first, second, score).reshape(len(rows), len(columns))
+
+
 Work = Callable[[Ints, Ints, Floats], int]
 
 
