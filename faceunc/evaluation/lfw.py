@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.report import EvalReport, pair_figures
+from faceunc.evaluation.report import EvalReport, far_figures, pair_figures
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.evaluation.template_bench import flip_sum
 from faceunc.images.views import View
-from faceunc.protocols.lfw import read_pairs
+from faceunc.metrics.sorted_scores import sort_scores
+from faceunc.metrics.verification import kfold_accuracy
+from faceunc.protocols.lfw import read_pairs, read_view1
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.scoring.embedded import score_pairs
 
 CLEAN, FLIP = View(), View(flip=True)
 
 
-def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalReport:
+def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None, what: str = "lfw") -> EvalReport:
     """Run LFW's View 2 (or another file of its layout).
 
     No pair is dropped; failed detections are centre crops, counted.
@@ -27,7 +29,7 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalRe
     pairs = read_pairs(pairs_file or options.data / "pairs.txt")
     bench = folder_bench(options, pairs)
     bench.prepare([CLEAN, FLIP])
-    report = EvalReport("lfw", options, bench)
+    report = EvalReport(what, options, bench)
     first, second = pair_rows(bench, pairs)
     for flip in (False, True):
         for name, variance, score in bench.methods:
@@ -35,6 +37,29 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None) -> EvalRe
             scores = score_pairs(embeddings[first], embeddings[second], score)
             report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
             report.add_curve(name + (", flip" if flip else ""), scores, pairs.same)
+    return report
+
+
+def evaluate_view1(options: EvalOptions) -> EvalReport:
+    """LFW View 1: the threshold is chosen on ``pairsDevTrain.txt``, all figures are of ``pairsDevTest.txt``.
+
+    Heads are cross-fitted between the people of the two files. View 1 is for development: report View 2.
+    """
+    pairs = read_view1(options.data)
+    bench = folder_bench(options, pairs)
+    bench.prepare([CLEAN, FLIP])
+    report = EvalReport("lfw-view1", options, bench)
+    first, second = pair_rows(bench, pairs)
+    test = pairs.fold == 1
+    for flip in (False, True):
+        for name, variance, score in bench.methods:
+            embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
+            scores = score_pairs(embeddings[first], embeddings[second], score)
+            accuracy = float(kfold_accuracy(scores, pairs.same, pairs.fold).accuracy[1])
+            ordered = sort_scores(scores[test], pairs.same[test])
+            figures = {**far_figures(ordered, (1e-1, 1e-2)), "eer": ordered.equal_error_rate()}
+            report.add({"score": name, "flip": flip}, {"accuracy": accuracy, **figures})
+            report.add_curve(name + (", flip" if flip else ""), scores[test], pairs.same[test])
     return report
 
 

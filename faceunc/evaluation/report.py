@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class EvalReport:
     Attributes:
         what: name of the evaluation. options, bench: what was run.
         rows: one dict a method, labels first, then figures. curves: for the ROC figure. extra: further tables.
+        save_figure: draws another picture than the ROC.
     """
 
     what: str
@@ -46,6 +47,7 @@ class EvalReport:
     rows: list[dict[str, Any]] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    save_figure: Callable[[Path], None] | None = None
 
     def add(self, labels: dict[str, Any], figures: dict[str, float]) -> None:
         """Append one row."""
@@ -96,13 +98,16 @@ class EvalReport:
         }
 
     def write(self, path: Path) -> list[Path]:
-        """Write ``path`` (JSON), and beside it the table (.txt) and the ROC figure (.png). Raises OutputError."""
+        """Write ``path`` (JSON), and beside it the table (.txt) and the figure (.png). Raises OutputError."""
         from faceunc.plots.roc import save_roc
 
         atomic_write(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
         atomic_write(path.with_suffix(".txt"), (self.table() + "\n").encode())
         with atomic_path(path.with_suffix(".png")) as temporary:
-            save_roc(self.curves, temporary, f"{self.what}, {self.bench.source.backbone.spec.name}")
+            if self.save_figure:
+                self.save_figure(temporary)
+            else:
+                save_roc(self.curves, temporary, f"{self.what}, {self.bench.source.backbone.spec.name}")
         return [path, path.with_suffix(".txt"), path.with_suffix(".png")]
 
 

@@ -47,6 +47,23 @@ def read_pairs(path: str | Path) -> PairProtocol:
     return PairProtocol(first, second, same, fold, _people(first), _people(second))
 
 
+def read_view1(folder: Path) -> PairProtocol:
+    """View 1 as two folds: 0 is ``pairsDevTrain.txt`` (2,200 pairs), 1 is ``pairsDevTest.txt`` (1,000).
+
+    Raises:
+        InputError: as :func:`read_pairs`.
+    """
+    train, test = (read_pairs(folder / name) for name in ("pairsDevTrain.txt", "pairsDevTest.txt"))
+    return PairProtocol(
+        train.first + test.first,
+        train.second + test.second,
+        np.concatenate([train.same, test.same]),
+        np.repeat([0, 1], [len(train), len(test)]),
+        train.first_subject + test.first_subject,
+        train.second_subject + test.second_subject,
+    )
+
+
 def _people(images: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.split("/")[0] for name in images)
 

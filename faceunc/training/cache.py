@@ -96,7 +96,7 @@ class FeatureSource:
         name = f"embed {len(writers)} view(s), {self.backbone.spec.name}"
         with bar(name, len(self.photos), initial=first, show=show) as progress:
             try:
-                for start, chips in self._chips(list(writers), first):
+                for start, chips in self.chips(list(writers), _BATCH, first):
                     for column, writer in enumerate(writers.values()):
                         if writer.done <= start:
                             batch = np.stack([row[column] for row in chips])
@@ -106,13 +106,15 @@ class FeatureSource:
                 for writer in writers.values():
                     writer.commit()
 
-    def _chips(self, views: list[View], first: int) -> Iterator[tuple[int, list[list[NDArray[np.uint8]]]]]:
-        """Batches of chips, (row, view), made ahead in threads while the backbone works."""
-        starts = range(first, len(self.photos), _BATCH)
+    def chips(
+        self, views: Sequence[View], batch: int, first: int = 0
+    ) -> Iterator[tuple[int, list[list[NDArray[np.uint8]]]]]:
+        """(first row, [chip of every view of a row]) batch by batch, made ahead in threads while the caller works."""
+        starts = range(first, len(self.photos), batch)
         with ThreadPoolExecutor(2) as pool:
 
             def submit(start: int) -> list[Future[list[NDArray[np.uint8]]]]:
-                rows = range(start, min(start + _BATCH, len(self.photos)))
+                rows = range(start, min(start + batch, len(self.photos)))
                 return [pool.submit(self._views_of, row, views) for row in rows]
 
             ahead = [submit(start) for start in starts[:2]]
@@ -122,7 +124,7 @@ class FeatureSource:
                     ahead.append(submit(starts[position + 2]))
                 yield start, [future.result() for future in current]
 
-    def _views_of(self, row: int, views: list[View]) -> list[NDArray[np.uint8]]:
+    def _views_of(self, row: int, views: Sequence[View]) -> list[NDArray[np.uint8]]:
         spec, name = self.backbone.spec, self.photos.ids[row]
         try:
             image = read_image(self.photos.root / name)

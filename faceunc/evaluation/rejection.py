@@ -1,0 +1,149 @@
+"""Error against discard on the cross-quality pairs: does refusing by sigma help more than refusing by anything else?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceunc.embeddings import harmonic_log_var
+from faceunc.evaluation.detector_scores import detector_scores
+from faceunc.evaluation.lfw import pair_rows
+from faceunc.evaluation.report import EvalReport
+from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.images.views import View
+from faceunc.metrics.bootstrap import subject_bootstrap
+from faceunc.metrics.rejection import edc_area, edc_fixed, edc_rechosen, oracle_quality, pair_quality
+from faceunc.metrics.sorted_scores import sort_scores
+from faceunc.plots.edc import Panel, save_edc
+from faceunc.protocols.lfw import read_pairs
+from faceunc.protocols.pairs import PairProtocol
+from faceunc.scoring.embedded import score_pairs
+
+Floats = NDArray[np.float64]
+FMRS = (1e-2, 1e-3)
+LIMIT = 0.2
+GRID = np.linspace(0.0, 0.5, 51)
+REPLICATES = 500
+RANDOM, ORACLE = "random", "oracle"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One seed of one part: scores of the pairs, and the quality of each pair by every measure (higher = better)."""
+
+    scores: NDArray[np.float32]
+    qualities: dict[str, Floats]
+
+
+def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> EvalReport:
+    """Areas under FNMR against the share discarded, for sigma and its rivals, with intervals over subjects.
+
+    Parts (a) and (b), scores and degradations are those of ``cross-quality``, and so is "mean over three seeds". The
+    quality of a pair is the lower of its two images'. The detector's score is that of the degraded chip; the face size
+    is that of the original photograph, which no degradation of the chip changes.
+    """
+    pairs = read_pairs(pairs_file or options.data / "pairs.txt")
+    bench = folder_bench(options, pairs)
+    bench.prepare([View(), *(View(mix_seed=seed) for seed in TEST_SEEDS)])
+    report = EvalReport("rejection", options, bench)
+    panels = []
+    for part in ("a", "b"):
+        for name, variance, score in bench.methods:
+            cases = [_case(bench, pairs, part, seed, variance, score) for seed in TEST_SEEDS]
+            for target in FMRS:
+                _add_rows(report, {"part": part, "score": name, "FMR": target}, cases, pairs, target)
+            panels.append(Panel(f"({part}) {name}, FMR {FMRS[0]:g}", _curves(cases, pairs, FMRS[0])))
+    report.extra["how"] = {
+        "pair quality": "the lower of the two images'",
+        "area": f"under FNMR over 0 to {LIMIT:g} discarded, divided by {LIMIT:g} x FNMR at 0; 1 = tells nothing",
+        "area, fixed": "genuine pairs discarded, the threshold that of 0% discard",
+        "area, re-chosen": "genuine and impostor pairs discarded together, the threshold chosen anew",
+        "low, high": f"95% over {REPLICATES} resamples of the subjects; 'gain' is the rival's area less sigma's",
+    }
+    report.save_figure = lambda path: save_edc(panels, path, f"{bench.source.backbone.spec.name}: FNMR against discard")
+    return report
+
+
+def _case(bench: Bench, pairs: PairProtocol, part: str, seed: int, variance: str, score: str) -> Case:
+    left, right = (View() if part == "a" else View(mix_seed=seed)), View(mix_seed=seed)
+    first, second = pair_rows(bench, pairs)
+    scores = score_pairs(bench.embeddings(left, variance, first), bench.embeddings(right, variance, second), score)
+    of_left, of_right = measures(bench, left), measures(bench, right)
+    qualities = {name: pair_quality(of_left[name][first], of_right[name][second]) for name in of_left}
+    qualities[RANDOM] = np.zeros(len(pairs))  # all tied: the expectation over every order
+    return Case(scores, qualities)
+
+
+def measures(bench: Bench, view: View) -> dict[str, Floats]:
+    """Quality of every photograph in one view, by every measure; higher = better."""
+    features, landmarks = bench.source.features([view])[view], bench.source.landmarks
+    sigma = {f"sigma ({v})": -harmonic_log_var(bench.embeddings(view, v).log_var) for v in bench.variances}
+    rivals = {
+        "norm": features.norm,
+        "detector score": detector_scores(bench.source, view, bench.options.show),
+        "sharpness": features.sharpness,
+        "face size": np.nan_to_num(landmarks.face_size, nan=0.0),
+    }
+    return sigma | {name: np.asarray(values, np.float64) for name, values in rivals.items()}
+
+
+def _add_rows(
+    report: EvalReport, labels: dict[str, object], cases: list[Case], pairs: PairProtocol, target: float
+) -> None:
+    """A row a measure: area with interval, FNMR after 0, 10 and 20% discarded; the same with re-chosen thresholds."""
+    names = [*cases[0].qualities, ORACLE]
+    sigma = [i for i, name in enumerate(names) if name.startswith("sigma")]
+
+    def areas(rows: NDArray[np.int64]) -> Floats:
+        found = np.mean([list(_areas(case, pairs, target, rows)) for case in cases], axis=0)
+        return np.concatenate([found, found - found[sigma].min()])
+
+    interval = subject_bootstrap(areas, pairs.first_subject, pairs.second_subject, REPLICATES)
+    value, low, high = (np.asarray(part) for part in (interval.value, interval.low, interval.high))
+    curves = _curves(cases, pairs, target)
+    for i, name in enumerate(names):
+        fixed, again = curves[name]
+        gain = len(names) + i
+        figures = {
+            "area, fixed": float(value[i]),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "gain": float(value[gain]),
+            "gain low": float(low[gain]),
+            "gain high": float(high[gain]),
+            **{f"FNMR at {share:.0%}": float(np.interp(share, GRID, fixed)) for share in (0.0, 0.1, 0.2)},
+        }
+        if again is not None:
+            figures["area, re-chosen"] = float(np.trapezoid(again[GRID <= LIMIT + 1e-9], GRID[GRID <= LIMIT + 1e-9]))
+            figures["area, re-chosen"] /= LIMIT * float(again[0])
+        report.add({**labels, "quality": name}, figures)
+
+
+def _areas(case: Case, pairs: PairProtocol, target: float, rows: NDArray[np.int64]) -> Iterator[float]:
+    """Area under the fixed-threshold curve by every measure, on a resample of the pairs."""
+    scores, same = case.scores[rows], pairs.same[rows]
+    threshold = sort_scores(scores, same).tar_at_far(target).threshold
+    genuine = rows[same]
+    for quality in [*case.qualities.values(), oracle_quality(case.scores < threshold)]:
+        yield edc_area(edc_fixed(case.scores[genuine], quality[genuine], threshold), LIMIT)
+
+
+def _curves(cases: list[Case], pairs: PairProtocol, target: float) -> dict[str, tuple[Floats, Floats | None]]:
+    """FNMR over ``GRID`` by every measure, mean over seeds: threshold fixed, and re-chosen (not for the oracle)."""
+    curves: dict[str, tuple[Floats, Floats | None]] = {}
+    same = pairs.same
+    thresholds = [sort_scores(case.scores, same).tar_at_far(target).threshold for case in cases]
+    for name in [*cases[0].qualities, ORACLE]:
+        fixed, again = [], []
+        for case, threshold in zip(cases, thresholds, strict=True):
+            quality = case.qualities.get(name, oracle_quality(case.scores < threshold))
+            curve = edc_fixed(case.scores[same], quality[same], threshold)
+            fixed.append(np.interp(GRID, curve.discarded, curve.error))
+            if name != ORACLE:
+                again.append(edc_rechosen(case.scores, same, quality, target, GRID).error)
+        curves[name] = (np.mean(fixed, axis=0), np.mean(again, axis=0) if again else None)
+    return curves
