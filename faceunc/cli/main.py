@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from faceunc.cli import compare, demo, embed, evaluate, train
+from faceunc.cli import compare, demo, embed, evaluate, protocol, train
 from faceunc.errors import FaceuncError
 
 _EPILOG = """examples:
@@ -14,6 +14,7 @@ _EPILOG = """examples:
   faceunc embed holiday/ -o out                  all photographs of a folder -> out/embeddings.safetensors
   faceunc compare a.jpg b.jpg                    similarity, likelihood, both sigmas, which photo is poorer
   faceunc eval lfw data/lfw --json lfw.json      cosine against MLS on LFW, heads cross-fitted by identity
+  faceunc protocol make-ijb people/ -o ijb       an IJB-style benchmark of your own data
   faceunc train pfe people/ -o head.safetensors  a variance head of your own
 """
 
@@ -28,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for module in (embed, compare, train, evaluate, demo):
+    for module in (embed, compare, train, evaluate, protocol, demo):
         module.add_parser(commands)
     return parser
 

@@ -76,8 +76,8 @@ def make_ijb(
     made = MadeProtocol(plan, int((score == 0).sum()), _left_out(landmarks))
     for name, data in _meta_files(plan, points, score).items():
         atomic_write(out / "meta" / name, data)
-    manifest = {**_manifest(made), "source": photos.root.name, "provenance": provenance()}
-    atomic_write(out / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+    facts = {**manifest(made), "source": photos.root.name, "options": asdict(options), "provenance": provenance()}
+    atomic_write(out / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
     shutil.rmtree(out / "parts", ignore_errors=True)
     return made
 
@@ -199,7 +199,8 @@ def _csv(header: list[str], rows: Sequence[Sequence[object]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _manifest(made: MadeProtocol) -> dict[str, Any]:
+def manifest(made: MadeProtocol) -> dict[str, Any]:
+    """Counts of what was made, JSON-ready."""
     plan = made.plan
     return {
         "images": len(plan.rows),
