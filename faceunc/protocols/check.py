@@ -36,11 +36,9 @@ class Finding:
 
 
 Findings = Iterator[Finding]
-BIN_PAIRS = dict.fromkeys(("lfw", "agedb_30", "calfw", "cplfw"), 6000) | {
-    "cfp_ff": 7000,
-    "cfp_fp": 7000,
-    "vgg2_fp": 5000,
-}
+BIN_PAIRS = {"cfp_ff": 7000, "cfp_fp": 7000, "vgg2_fp": 5000}
+BIN_PAIRS |= dict.fromkeys(("lfw", "agedb_30", "calfw", "cplfw"), 6000)
+LFW_SIZE = (13_233, 5_749)  # photographs, people
 PAIRS = {
     "pairs.txt": ("LFW View 2", 6000),
     "pairsDevTrain.txt": ("LFW View 1, training part", 2200),
