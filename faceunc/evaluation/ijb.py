@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
+from faceunc.evaluation.fusion_fit import FusionFit, fit_fusion
 from faceunc.evaluation.report import EvalReport, far_figures
 from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
@@ -41,16 +44,36 @@ def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, fl
     chosen = list(methods(bench))
     with bar("methods", len(chosen), "method", show=options.show) as progress:
         for method in chosen:
-            pooled = templates.pool(method)
-            scores = templates.verify(pooled, protocol.pairs, method.kind, False)
-            ordered = sort_scores(scores, protocol.pairs.same)
-            figures = far_figures(ordered, TARGETS)
-            found = [templates.identify(pooled, search, method.kind, False) for search in protocol.searches]
-            report.add({"pooling": method.pooling, "score": method.score}, {**figures, **identification(found)})
-            report.add_curve(f"{method.pooling}, {method.score}", scores, protocol.pairs.same)
+            _add(report, templates, protocol, (method.pooling, method.score, method.kind), templates.pool(method))
             progress.update(1)
+    for variance in bench.variances if bench.training else []:
+        fits = fit_both(bench.training, variance)  # type: ignore[arg-type]
+        name = f"inverse variance, media ({variance})"
+        _add(report, templates, protocol, (name, "mls fitted", "mls"), templates.pool_fitted(variance, fits))
+        report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(fits)}
     report.extra["protocol"] = counts(protocol, templates)
     return report
+
+
+def _add(
+    report: EvalReport,
+    templates: TemplateBench,
+    protocol: TemplateProtocol,
+    names: tuple[str, str, str],
+    pooled: Embeddings,
+) -> None:
+    """One row: all comparisons, all searches. names: pooling, score, kind of score."""
+    pooling, score, kind = names
+    scores = templates.verify(pooled, protocol.pairs, kind, False)
+    figures = far_figures(sort_scores(scores, protocol.pairs.same), TARGETS)
+    found = [templates.identify(pooled, search, kind, False) for search in protocol.searches]
+    report.add({"pooling": pooling, "score": score}, {**figures, **identification(found)})
+    report.add_curve(f"{pooling}, {score}", scores, protocol.pairs.same)
+
+
+def fit_both(training: Bench, variance: str) -> tuple[FusionFit, FusionFit]:
+    """Fusion for the people of part 0, fitted on those of part 1, and the other way round."""
+    return fit_fusion(training, variance, 1), fit_fusion(training, variance, 0)
 
 
 def identification(found: list[SearchResult]) -> dict[str, float]:

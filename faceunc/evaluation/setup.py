@@ -64,11 +64,18 @@ class Bench:
 
     Attributes:
         options: what was asked for. source: photographs, landmarks, backbone. heads: by name in tables; where there are
-            two, a photograph's person decides which embeds it.
+            two, a photograph's person decides which embeds it. training: the bench of the people that the heads were
+            cross-fitted on, where these are not the photographs' own.
     """
 
-    def __init__(self, options: EvalOptions, source: FeatureSource, heads: dict[str, CrossFit]) -> None:
-        self.options, self.source, self.heads = options, source, heads
+    def __init__(
+        self,
+        options: EvalOptions,
+        source: FeatureSource,
+        heads: dict[str, CrossFit],
+        training: Bench | None = None,
+    ) -> None:
+        self.options, self.source, self.heads, self.training = options, source, heads, training
         self._features: dict[View, tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]] = {}
 
     @property
@@ -175,7 +182,7 @@ def protocol_bench(
         part_of = dict(zip(people, fit.part.tolist(), strict=True))
         part = np.array([part_of.get(subject, 0) for subject in subjects], np.int64)
         heads[name] = CrossFit(part, fit.heads, fit.collapse)
-    return Bench(options, source, heads)
+    return Bench(options, source, heads, training)
 
 
 def _cross_fitted(options: EvalOptions, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:

@@ -7,12 +7,13 @@ lowest of all scores, so that its genuine comparisons are misses and its imposto
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
+from faceunc.evaluation.fusion_fit import FusionFit
 from faceunc.evaluation.setup import Bench
 from faceunc.images.views import View
 from faceunc.metrics.identification import SearchResult, join, search_block
@@ -84,12 +85,29 @@ class TemplateBench:
 
     def pool(self, method: Method) -> Embeddings:
         """One embedding for every enrolled template."""
-        rows = np.flatnonzero(self.usable)
-        parts = [self.bench.embeddings(view, method.variance, rows) for view in self._views]
-        images = parts[0] if len(parts) == 1 else flip_sum(*parts)
+        rows, images = self._images(method.variance)
         weight = self._weight(method.weight, rows)
-        template = self._place[self.templates.template[rows]]
-        return pool_templates(images, template, method.how, self.templates.media[rows], weight)
+        return pool_templates(images, self._template(rows), method.how, self.templates.media[rows], weight)
+
+    def pool_fitted(self, variance: str, fits: tuple[FusionFit, FusionFit]) -> Embeddings:
+        """One embedding for every enrolled template; ``fits[k]`` is used for people of part k."""
+        rows, images = self._images(variance)
+        template, media = self._template(rows), self.templates.media[rows]
+        zero, one = (pool_templates(fit.stretch(images), template, fit.pooling, media) for fit in fits)
+        part = np.zeros(len(self.enrolled), np.int64)
+        part[template] = self.bench.heads[variance].part[rows]
+        chosen = (part == 1)[:, None]
+        mean, log_var = np.where(chosen, one.mean, zero.mean), np.where(chosen, one.log_var, zero.log_var)
+        return replace(zero, mean=mean, log_var=log_var)
+
+    def _images(self, variance: str) -> tuple[NDArray[np.int64], Embeddings]:
+        """Usable rows and their embeddings, with the mirror images where these are asked for."""
+        rows = np.flatnonzero(self.usable)
+        parts = [self.bench.embeddings(view, variance, rows) for view in self._views]
+        return rows, parts[0] if len(parts) == 1 else flip_sum(*parts)
+
+    def _template(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._place[self.templates.template[rows]]
 
     def _weight(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         if not name:
