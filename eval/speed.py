@@ -73,7 +73,7 @@ def training_seconds(bench: Bench) -> dict[str, float]:
         start = time.perf_counter()
         data = training_data(bench.source, TRAIN_VIEWS, PFEHead(config))
         for part in (0, 1):
-            train_head(data, set(names[bench.part != part].tolist()), config, TrainOptions())
+            train_head(data, set(names[bench.heads[variance].part != part].tolist()), config, TrainOptions())
         figures[f"seconds to train both heads, {variance}"] = time.perf_counter() - start
     return figures
 

@@ -198,7 +198,7 @@ class Embedder:
     @torch.no_grad()
     def _embed(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> tuple[Embeddings, NDArray[np.float32]]:
         output = self.backbone(chips)
-        log_var = self.head.head(output.feature_map)
+        log_var = self.head.head(output.feature_map, output.norm)
         return Embeddings(output.mean.numpy(), log_var.numpy(), list(ids), meta=self.meta), output.norm.numpy()
 
 

@@ -88,6 +88,7 @@ def _add_model(kind: Any) -> None:
     heads.add_argument("--train-on", type=Path, metavar="PEOPLE", help="cross-fit two heads on a folder of identities")
     kind.add_argument("--seed", type=whole(0), default=0, help="seed of cross-fitting (default: 0)")
     kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
+    kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
     add_precision(kind)
     add_threads(kind)
 
@@ -118,8 +119,15 @@ def run(args: argparse.Namespace) -> int:
     from faceunc.training.loop import TrainOptions
 
     check_output(args)
-    train = TrainOptions(seed=args.seed, steps=args.steps)
-    options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, train_on=args.train_on, train=train)
+    options = EvalOptions(
+        args.data,
+        args.backbone,
+        args.precision,
+        head=args.head,
+        train_on=args.train_on,
+        norm=args.norm,
+        train=TrainOptions(seed=args.seed, steps=args.steps),
+    )
     return finish(_EVALUATIONS[args.evaluation](options, args), args)
 
 

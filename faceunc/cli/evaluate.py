@@ -87,6 +87,7 @@ def add_training(kind: Any) -> None:
     """--seed and --steps of the heads that are cross-fitted."""
     kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
     kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
+    kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
     eval_protocols.check_output(args)
     train = TrainOptions(seed=args.seed, steps=args.steps)
-    options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, train=train)
+    options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, norm=args.norm, train=train)
     if args.evaluation == "templates":
         return eval_protocols.finish(evaluate_templates(options, args.clean_share), args)
     if args.evaluation == "lfw" and args.view == 1:

@@ -36,6 +36,7 @@ def add_parser(commands: Any) -> None:
         "--architecture", choices=("pooled", "paper"), default="pooled", help="pooled: small, for little data"
     )
     pfe.add_argument("--variance", choices=("per-dimension", "scalar"), default="per-dimension")
+    pfe.add_argument("--norm", action="store_true", help="the embedding's norm is one more input")
     pfe.add_argument("--steps", type=whole(1), default=1500, help="most optimiser steps (default: 1500)")
     pfe.add_argument("--people", type=whole(2), default=64, help="people a batch (default: 64)")
     pfe.add_argument("--images", type=whole(2), default=4, help="photographs of each a batch (default: 4)")
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         args.architecture,
         args.variance,
         args.checkpoint,
+        norm=args.norm,
     )
     print(train_pfe(request, options).text())
     return 0

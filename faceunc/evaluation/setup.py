@@ -24,7 +24,7 @@ from faceunc.images.views import View
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.storage import cache_dir
-from faceunc.training.cache import FeatureSource
+from faceunc.training.cache import Features, FeatureSource
 from faceunc.training.crossfit import CrossFit, cross_fit, hash_identities, split_identities
 from faceunc.training.data import TRAIN_VIEWS
 from faceunc.training.loop import TrainOptions
@@ -42,6 +42,7 @@ class EvalOptions:
         head: a shipped head or the path of one, used instead of cross-fitting; refused when it was trained on people of
             ``data``.
         train_on: folder of identities on which two heads are cross-fitted for a protocol with images of its own.
+        norm: cross-fitted heads take the embedding's norm as one more input.
         train: options of training. cache: folder of caches. show: progress bars (None: on a terminal).
     """
 
@@ -51,6 +52,7 @@ class EvalOptions:
     variances: tuple[str, ...] = VARIANCES
     head: str | Path | None = None
     train_on: Path | None = None
+    norm: bool = False
     train: TrainOptions = field(default_factory=TrainOptions)
     cache: Path = field(default_factory=cache_dir)
     show: bool | None = None
@@ -115,17 +117,18 @@ class Bench:
     def _of_view(self, view: View) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         if view not in self._features:
             features = self.source.features([view], self.options.show)[view]
-            predictions = {name: self._predict(features.feature_map, fit) for name, fit in self.heads.items()}
+            predictions = {name: self._predict(features, fit) for name, fit in self.heads.items()}
             self._features[view] = (np.array(features.mean), predictions)
         return self._features[view]
 
     @torch.no_grad()
-    def _predict(self, maps: NDArray[np.float16], fit: CrossFit) -> NDArray[np.float32]:
-        out = np.empty((len(maps), fit.heads[0].head.config.outputs), np.float32)
-        for start in range(0, len(maps), 1024):
-            block = torch.from_numpy(maps[start : start + 1024].astype(np.float32))
+    def _predict(self, features: Features, fit: CrossFit) -> NDArray[np.float32]:
+        out = np.empty((len(features), fit.heads[0].head.config.outputs), np.float32)
+        for start in range(0, len(features), 1024):
+            block = torch.from_numpy(features.feature_map[start : start + 1024].astype(np.float32))
+            norm = torch.from_numpy(np.array(features.norm[start : start + 1024]))
             part = torch.from_numpy(fit.part[start : start + 1024])
-            values = torch.stack([head.head(block) for head in fit.heads])
+            values = torch.stack([head.head(block, norm) for head in fit.heads])
             out[start : start + 1024] = values[part, torch.arange(len(part))].numpy()
         return out
 
@@ -188,7 +191,7 @@ def protocol_bench(
 def _cross_fitted(options: EvalOptions, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:
     spec, fits = source.backbone.spec, {}
     for variance in options.variances:
-        config = PFEConfig(spec.feature_shape, spec.dim, variance=variance)
+        config = PFEConfig(spec.feature_shape, spec.dim, variance=variance, norm=options.norm)
         fits[variance] = cross_fit(source, part, TRAIN_VIEWS, config, options.train, options.show)
     return fits
 

@@ -26,6 +26,8 @@ class PFEConfig:
         hidden, dropout, members: of the pooled architecture; the outputs of ``members`` equal networks, started and
             dropped out differently, are averaged, which takes most of the luck of training out of sigma.
         bias: where log_var starts, ``log(mean genuine d^2 / (2 D))`` of the training data; the paper's -7 fits D = 512.
+        norm: of the pooled architecture; the logarithm of the raw embedding's length is one more input. ArcFace-trained
+            backbones shorten the embeddings of poor images; dlib's does not.
         spread, centre: the output is stretched to ``centre + spread * (log_var - centre)``, see training/spread.py.
     """
 
@@ -36,6 +38,7 @@ class PFEConfig:
     hidden: int = 64
     dropout: float = 0.5
     members: int = 4
+    norm: bool = False
     bias: float = -7.0
     spread: float = 1.0
     centre: float = 0.0
@@ -47,6 +50,8 @@ class PFEConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}. Got {value!r} instead.")
+        if self.norm and self.architecture == "paper":
+            raise ValueError("norm must be False for the paper's architecture. Got True instead.")
 
     @property
     def outputs(self) -> int:
@@ -75,16 +80,21 @@ class PFEHead(nn.Module):
             self.scale = nn.Parameter(torch.tensor(1e-4))
             self.bias = nn.Parameter(torch.tensor(float(config.bias)))
         else:
-            self.bodies = nn.ModuleList(_pooled_body(2 * channels, config) for _ in range(config.members))
+            self.bodies = nn.ModuleList(_pooled_body(2 * channels + config.norm, config) for _ in range(config.members))
 
-    def pool(self, feature_map: Tensor) -> Tensor:
-        """The part without parameters: (N, C, h, w) -> (N, P)."""
+    def pool(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
+        """The part without parameters: (N, C, h, w), and the norms (N,) for a head that takes them -> (N, P)."""
         if self.config.architecture == "paper":
             return feature_map.flatten(1)
         flat = feature_map.flatten(2)
         mean = flat.mean(2)
         deviation = (flat.square().mean(2) - mean.square()).clamp_min(0).sqrt()
-        return torch.cat([mean, deviation], 1)
+        parts = [mean, deviation]
+        if self.config.norm:
+            if norm is None:
+                raise ValueError("norm must be given: this head takes it as an input. Got None instead.")
+            parts.append(norm.clamp_min(1e-12).log()[:, None].to(mean.dtype))
+        return torch.cat(parts, 1)
 
     def member_outputs(self, pooled: Tensor) -> list[Tensor]:
         """What each member says before stretching, (N, P) -> log_var each; the paper's head has one member."""
@@ -98,9 +108,9 @@ class PFEHead(nn.Module):
         stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
         return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
 
-    def forward(self, feature_map: Tensor) -> Tensor:
-        """(N, C, h, w) -> log_var (N, D) or (N, 1)."""
-        return self.from_pooled(self.pool(feature_map))
+    def forward(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
+        """(N, C, h, w), and norms (N,) where the head takes them -> log_var (N, D) or (N, 1)."""
+        return self.from_pooled(self.pool(feature_map, norm))
 
 
 def _pooled_body(inputs: int, config: PFEConfig) -> nn.Sequential:

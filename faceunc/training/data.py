@@ -80,7 +80,10 @@ def pool_features(features: Features, head: PFEHead) -> Tensor:
     """The head's fixed pooling over a whole view, block by block: (N, P); float16 where nothing was pooled away."""
     keep = torch.float16 if head.config.architecture == "paper" else torch.float32
     blocks = [
-        head.pool(torch.from_numpy(features.feature_map[start : start + _BLOCK].astype(np.float32))).to(keep)
+        head.pool(
+            torch.from_numpy(features.feature_map[start : start + _BLOCK].astype(np.float32)),
+            torch.from_numpy(np.array(features.norm[start : start + _BLOCK])),
+        ).to(keep)
         for start in range(0, len(features), _BLOCK)
     ]
     return torch.cat(blocks)

@@ -38,6 +38,7 @@ class PFERequest:
     variance: str = "per-dimension"
     checkpoint: Path | None = None
     show: bool | None = None
+    norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,15 @@ def train_pfe(request: PFERequest, options: TrainOptions) -> TrainingSummary:
     landmarks = find_landmarks(photos, detector, cache_dir(), request.show)
     source = FeatureSource(photos, landmarks, detector.name, backbone, cache_dir())
     spec = backbone.spec
-    config = PFEConfig(spec.feature_shape, spec.dim, architecture=request.architecture, variance=request.variance)
+    if request.norm and request.architecture == "paper":
+        raise InputError("the paper's architecture takes no norm: leave out --norm, or choose the pooled one")
+    config = PFEConfig(
+        spec.feature_shape,
+        spec.dim,
+        architecture=request.architecture,
+        variance=request.variance,
+        norm=request.norm,
+    )
     data = training_data(source, TRAIN_VIEWS, PFEHead(config), request.show)
     trained = train_head(data, data.people, config, options, request.checkpoint, request.show)
     check = collapse_report(predict_log_var(trained.head, data), data, data.rows_of(set(trained.validation_people)))

@@ -113,3 +113,16 @@ def test_spread_stretches_about_the_centre() -> None:
     expected = torch.logaddexp(-6.0 + 1.5 * (raw + 6.0), torch.full_like(raw, math.log(1e-6)))
     assert torch.allclose(head.from_pooled(pooled), expected, atol=1e-6)
     assert not torch.allclose(plain, expected)
+
+
+def test_norm_is_one_more_input() -> None:
+    head = PFEHead(PFEConfig((6, 3, 2), 5, hidden=4, norm=True)).eval()
+    plain = PFEHead(PFEConfig((6, 3, 2), 5, hidden=4))
+    norm = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    pooled = head.pool(maps()[:4], norm)
+    assert torch.equal(pooled[:, :-1], plain.pool(maps()[:4], norm))
+    assert torch.allclose(pooled[:, -1], norm.log())
+    with pytest.raises(ValueError, match="norm must be given"):
+        head(maps())
+    with pytest.raises(ValueError, match="norm must be False"):
+        PFEConfig((6, 3, 2), 5, architecture="paper", norm=True)
