@@ -20,8 +20,10 @@ from faceunc.images.annotated import boxed_landmarks, given_landmarks
 from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import find_landmarks
 from faceunc.images.photos import PhotoSet
+from faceunc.metrics.bootstrap import subject_bootstrap
 from faceunc.metrics.identification import SearchResult, cmc, tpir_at_fpir
 from faceunc.metrics.sorted_scores import sort_scores
+from faceunc.plots.ijb import save_ijb
 from faceunc.progress import bar
 from faceunc.protocols.ijba import ijba_splits, read_ijba_split
 from faceunc.protocols.ijbc import read_ijb
@@ -29,6 +31,8 @@ from faceunc.protocols.template_set import TemplateProtocol, TemplateSet
 
 TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 FPIRS = (1e-1, 1e-2)
+GAIN_AT = 1e-4
+REPLICATES = 100
 
 
 def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, flip: bool = False) -> EvalReport:
@@ -39,36 +43,66 @@ def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, fl
     """
     protocol = read_ijb(options.data, name)
     bench = template_set_bench(options, protocol.templates, images or options.data, subject_names(options.data))
-    templates = TemplateBench(bench, protocol.templates, flip)
-    report = EvalReport(name, options, bench)
+    run = _Run(protocol, TemplateBench(bench, protocol.templates, flip), EvalReport(name, options, bench))
     chosen = list(methods(bench))
     with bar("methods", len(chosen), "method", show=options.show) as progress:
         for method in chosen:
-            _add(report, templates, protocol, (method.pooling, method.score, method.kind), templates.pool(method))
+            run.add(method.pooling, method.score, method.kind, run.templates.pool(method))
             progress.update(1)
     for variance in bench.variances if bench.training else []:
         fits = fit_both(bench.training, variance)  # type: ignore[arg-type]
-        name = f"inverse variance, media ({variance})"
-        _add(report, templates, protocol, (name, "mls fitted", "mls"), templates.pool_fitted(variance, fits))
-        report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(fits)}
-    report.extra["protocol"] = counts(protocol, templates)
-    return report
+        pooled = run.templates.pool_fitted(variance, fits)
+        run.add(f"inverse variance, media ({variance})", "mls fitted", "mls", pooled)
+        run.report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(fits)}
+    run.report.extra["protocol"] = {**counts(protocol, run.templates), "flip": flip}
+    run.report.extra["gain"] = {"best against mean of media, cosine": run.gain()}
+    run.report.save_figure = lambda path: save_ijb(run.report, path)
+    return run.report
 
 
-def _add(
-    report: EvalReport,
-    templates: TemplateBench,
-    protocol: TemplateProtocol,
-    names: tuple[str, str, str],
-    pooled: Embeddings,
-) -> None:
-    """One row: all comparisons, all searches. names: pooling, score, kind of score."""
-    pooling, score, kind = names
-    scores = templates.verify(pooled, protocol.pairs, kind, False)
-    figures = far_figures(sort_scores(scores, protocol.pairs.same), TARGETS)
-    found = [templates.identify(pooled, search, kind, False) for search in protocol.searches]
-    report.add({"pooling": pooling, "score": score}, {**figures, **identification(found)})
-    report.add_curve(f"{pooling}, {score}", scores, protocol.pairs.same)
+class _Run:
+    """One evaluation under way; keeps the scores of the baseline and of the best method so far."""
+
+    def __init__(self, protocol: TemplateProtocol, templates: TemplateBench, report: EvalReport) -> None:
+        self.protocol, self.templates, self.report = protocol, templates, report
+        self._kept: dict[str, tuple[str, float, NDArray[np.float32]]] = {}
+
+    def add(self, pooling: str, score: str, kind: str, pooled: Embeddings) -> None:
+        """One row: all comparisons, all searches."""
+        protocol = self.protocol
+        scores = self.templates.verify(pooled, protocol.pairs, kind, False)
+        ordered = sort_scores(scores, protocol.pairs.same)
+        found = [self.templates.identify(pooled, search, kind, False) for search in protocol.searches]
+        self.report.add(
+            {"pooling": pooling, "score": score}, {**far_figures(ordered, TARGETS), **identification(found)}
+        )
+        self.report.add_curve(f"{pooling}, {score}", scores, protocol.pairs.same)
+        tar = ordered.tar_at_far(GAIN_AT).tar
+        if (pooling, score) == ("mean of media", "cosine"):
+            self._kept["base"] = (f"{pooling}, {score}", tar, scores)
+        elif tar > self._kept.get("best", ("", -1.0))[1]:
+            self._kept["best"] = (f"{pooling}, {score}", tar, scores)
+
+    def gain(self) -> dict[str, Any]:
+        """How much of the baseline's FNMR at FAR 1e-4 the best method takes away, with an interval over subjects."""
+        pairs, subject = self.protocol.pairs, self.templates.templates.subject
+        (_, _, base), (name, _, best) = self._kept["base"], self._kept["best"]
+
+        def share(rows: NDArray[np.int64]) -> float:
+            same = pairs.same[rows]
+            before, after = (1.0 - sort_scores(s[rows], same).tar_at_far(GAIN_AT).tar for s in (base, best))
+            return 1.0 - after / before if before else float("nan")
+
+        facts: dict[str, Any] = {
+            "best": name,
+            "at FAR": GAIN_AT,
+            "share of FNMR taken away": share(np.arange(len(pairs))),
+        }
+        try:
+            interval = subject_bootstrap(share, subject[pairs.first], subject[pairs.second], REPLICATES)
+        except ValueError:  # no miss to take away, or too few subjects
+            return facts
+        return facts | {"low": interval.low, "high": interval.high, "replicates": REPLICATES}
 
 
 def fit_both(training: Bench, variance: str) -> tuple[FusionFit, FusionFit]:

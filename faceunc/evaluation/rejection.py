@@ -15,10 +15,11 @@ from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.report import EvalReport
 from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
 from faceunc.images.views import View
-from faceunc.metrics.bootstrap import subject_bootstrap
+from faceunc.metrics.bootstrap import Interval, subject_bootstrap
 from faceunc.metrics.rejection import edc_area, edc_fixed, edc_rechosen, oracle_quality, pair_quality
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.plots.edc import Panel, save_edc
+from faceunc.progress import bar
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.scoring.embedded import score_pairs
@@ -51,8 +52,10 @@ def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> 
     bench.prepare([View(), *(View(mix_seed=seed) for seed in TEST_SEEDS)])
     report = EvalReport("rejection", options, bench)
     panels = []
+    progress = bar("scores", 2 * len(bench.methods), "score", show=options.show)
     for part in ("a", "b"):
         for name, variance, score in bench.methods:
+            progress.update(1)
             cases = [_case(bench, pairs, part, seed, variance, score) for seed in TEST_SEEDS]
             for target in FMRS:
                 _add_rows(report, {"part": part, "score": name, "FMR": target}, cases, pairs, target)
@@ -62,7 +65,8 @@ def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> 
         "area": f"under FNMR over 0 to {LIMIT:g} discarded, divided by {LIMIT:g} x FNMR at 0; 1 = tells nothing",
         "area, fixed": "genuine pairs discarded, the threshold that of 0% discard",
         "area, re-chosen": "genuine and impostor pairs discarded together, the threshold chosen anew",
-        "low, high": f"95% over {REPLICATES} resamples of the subjects; 'gain' is the rival's area less sigma's",
+        "low, high": f"95% over {REPLICATES} resamples of the subjects",
+        "gain": f"the measure's area less that of sigma ({bench.variances[-1]}): above 0, sigma is the better",
     }
     report.save_figure = lambda path: save_edc(panels, path, f"{bench.source.backbone.spec.name}: FNMR against discard")
     return report
@@ -96,31 +100,41 @@ def _add_rows(
 ) -> None:
     """A row a measure: area with interval, FNMR after 0, 10 and 20% discarded; the same with re-chosen thresholds."""
     names = [*cases[0].qualities, ORACLE]
-    sigma = [i for i, name in enumerate(names) if name.startswith("sigma")]
+    sigma = [i for i, name in enumerate(names) if name.startswith("sigma")][
+        -1
+    ]  # named before any figure: the scalar one
 
     def areas(rows: NDArray[np.int64]) -> Floats:
         found = np.mean([list(_areas(case, pairs, target, rows)) for case in cases], axis=0)
-        return np.concatenate([found, found - found[sigma].min()])
+        return np.concatenate([found, found - found[sigma]])
 
-    interval = subject_bootstrap(areas, pairs.first_subject, pairs.second_subject, REPLICATES)
-    value, low, high = (np.asarray(part) for part in (interval.value, interval.low, interval.high))
     curves = _curves(cases, pairs, target)
+    try:
+        interval = subject_bootstrap(areas, pairs.first_subject, pairs.second_subject, REPLICATES)
+    except ValueError as error:  # too few errors to speak of areas: the curves alone are reported
+        report.extra.setdefault("no areas", {})[" ".join(map(str, labels.values()))] = str(error)
+        interval = None
     for i, name in enumerate(names):
         fixed, again = curves[name]
-        gain = len(names) + i
-        figures = {
-            "area, fixed": float(value[i]),
-            "low": float(low[i]),
-            "high": float(high[i]),
-            "gain": float(value[gain]),
-            "gain low": float(low[gain]),
-            "gain high": float(high[gain]),
-            **{f"FNMR at {share:.0%}": float(np.interp(share, GRID, fixed)) for share in (0.0, 0.1, 0.2)},
-        }
-        if again is not None:
-            figures["area, re-chosen"] = float(np.trapezoid(again[GRID <= LIMIT + 1e-9], GRID[GRID <= LIMIT + 1e-9]))
-            figures["area, re-chosen"] /= LIMIT * float(again[0])
+        figures = {} if interval is None else _area_figures(interval, i, len(names) + i)
+        figures |= {f"FNMR at {share:.0%}": float(np.interp(share, GRID, fixed)) for share in (0.0, 0.1, 0.2)}
+        if again is not None and again[0] > 0:
+            inside = GRID <= LIMIT + 1e-9
+            figures["area, re-chosen"] = float(np.trapezoid(again[inside], GRID[inside]) / (LIMIT * again[0]))
         report.add({**labels, "quality": name}, figures)
+
+
+def _area_figures(interval: Interval, area: int, gain: int) -> dict[str, float]:
+    """Area and gain of one measure, each with the ends of its interval."""
+    value, low, high = (np.asarray(part) for part in (interval.value, interval.low, interval.high))
+    return {
+        "area, fixed": float(value[area]),
+        "low": float(low[area]),
+        "high": float(high[area]),
+        "gain": float(value[gain]),
+        "gain low": float(low[gain]),
+        "gain high": float(high[gain]),
+    }
 
 
 def _areas(case: Case, pairs: PairProtocol, target: float, rows: NDArray[np.int64]) -> Iterator[float]:

@@ -38,7 +38,7 @@ class EvalReport:
     Attributes:
         what: name of the evaluation. options, bench: what was run.
         rows: one dict a method, labels first, then figures. curves: for the ROC figure. extra: further tables.
-        save_figure: draws another picture than the ROC.
+        save_figure: draws another picture than the ROC. command: what wrote it, when it was not ``faceunc``.
     """
 
     what: str
@@ -48,6 +48,7 @@ class EvalReport:
     curves: list[Curve] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     save_figure: Callable[[Path], None] | None = None
+    command: str = ""
 
     def add(self, labels: dict[str, Any], figures: dict[str, float]) -> None:
         """Append one row."""
@@ -94,7 +95,7 @@ class EvalReport:
                 for name, fit in self.bench.heads.items()
             },
             "collapse check": {name: fit.collapse for name, fit in self.bench.heads.items()},
-            "provenance": provenance(),
+            "provenance": provenance() | ({"command": self.command} if self.command else {}),
         }
 
     def write(self, path: Path) -> list[Path]:

@@ -73,3 +73,34 @@ def test_unwritable_result_is_said_before_any_work(
     (tmp_path / "file").write_text("")
     assert main(["eval", "lfw", str(mini), "--json", str(tmp_path / "file" / "out.json")]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_view1_takes_the_threshold_from_the_training_part(mini: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in mini.iterdir() if path.is_dir())
+    for file, own in (("pairsDevTrain.txt", names[:12]), ("pairsDevTest.txt", names[12:])):
+        lines = [f"{len(own)}", *(f"{name}\t1\t2" for name in own)]
+        lines += [f"{name}\t1\t{own[i - 1]}\t2" for i, name in enumerate(own)]
+        (mini / file).write_text("\n".join(lines) + "\n")
+    out = tmp_path / "view1.json"
+    assert main(["eval", "lfw", str(mini), "--view", "1", "--steps", "20", "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 6
+    assert all(0.8 <= row["accuracy"] <= 1.0 for row in rows)
+
+
+def test_xqlfw_is_lfw_with_its_own_pairs(mini: Path, tmp_path: Path) -> None:
+    (mini / "xqlfw_pairs.txt").write_text((mini / "pairs.txt").read_text())
+    out = tmp_path / "xqlfw.json"
+    assert main(["eval", "xqlfw", str(mini), "--steps", "20", "--norm", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["evaluation"] == "xqlfw"
+
+
+def test_rejection_compares_sigma_with_its_rivals(mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceunc.evaluation.rejection.REPLICATES", 5)
+    out = tmp_path / "rejection.json"
+    code = main(["eval", "rejection", str(mini), "--steps", "20", "--json", str(out)])
+    assert code == 0
+    result = json.loads(out.read_text())
+    measures = {row["quality"] for row in result["rows"]}
+    assert {"sigma (scalar)", "norm", "detector score", "sharpness", "face size", "random", "oracle"} <= measures
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
