@@ -29,7 +29,7 @@ from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.provenance import provenance
 from faceunc.scoring.fusion import POSTERIORS
 from faceunc.scoring.indexed import score_all, score_indexed
-from faceunc.scoring.pooling import Pooling, pool_templates
+from faceunc.scoring.pooling import Pooling, pool_stored, pool_templates
 
 IMAGES, TEMPLATES, PAIRS, GENUINE, SUBJECTS = 469_375, 23_124, 15_658_489, 19_557, 3_531
 PROBES, GALLERY = 20_000, 3_500
@@ -105,14 +105,11 @@ def ours(path: Path) -> dict[str, Any]:
 
 
 def pool_all(path: Path, made: dict[str, NDArray[Any]], seconds: dict[str, float]) -> dict[str, Embeddings]:
-    """Pool in every way; return the two that are compared. The file is closed again: its pages count as memory."""
-    images = timed(seconds, "open", Embeddings.load, path)
+    """Pool the stored images in every way, a piece of the file at a time; return the two that are compared."""
     kept = {}
     for name, (pooling, weight) in poolings().items():
         weights = made[weight] if weight else None
-        pooled = timed(
-            seconds, f"pool: {name}", pool_templates, images, made["template"], pooling, made["media"], weights
-        )
+        pooled = timed(seconds, f"pool: {name}", pool_stored, path, made["template"], pooling, made["media"], weights)
         kept |= {COMPARED[name]: pooled} if name in COMPARED else {}
     return kept
 
@@ -224,7 +221,7 @@ def save_figure(results: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(13, 6), layout="constrained")
     axes = figure.subplots(1, len(results))
     for ax, (dim, both) in zip(axes, results.items(), strict=True):
-        own = {k: v for k, v in both["ours"]["seconds"].items() if k not in ("open", "total")}
+        own = {k: v for k, v in both["ours"]["seconds"].items() if k != "total"}
         bars = {**own, **both["peers"]["seconds, scaled to all"]}
         colours = ["tab:blue"] * len(own) + ["tab:orange"] * (len(bars) - len(own))
         ax.barh(list(bars), list(bars.values()), color=colours)

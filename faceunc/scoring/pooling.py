@@ -6,14 +6,16 @@ template. A medium is a still, or a video of which a template may hold many fram
 
 from __future__ import annotations
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceunc.embeddings import Embeddings
+from faceunc.embeddings import Embeddings, concatenate
 from faceunc.scoring.fusion import POSTERIORS
 
 Floats = NDArray[np.float32]
@@ -94,6 +96,35 @@ def pool_templates(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(work, _blocks(bounds, max(1, _BLOCK_ELEMENTS // embeddings.dim))))
     return Embeddings(mean, log_var, [str(row) for row in range(count)], meta=embeddings.meta)
+
+
+def pool_stored(
+    path: str | Path,
+    template: Ints,
+    pooling: Pooling,
+    media: Ints | None = None,
+    weight: NDArray[np.floating] | None = None,
+    pieces: int = 8,
+) -> Embeddings:
+    """:func:`pool_templates` of a stored file that is larger than the memory that one wants to use.
+
+    The file is opened anew for each of ``pieces`` runs of templates, so that never more than one piece of it counts as
+    memory of this process. Cheapest when the file is sorted by template.
+
+    Raises:
+        ValueError: as :func:`pool_templates`, or no piece. InputError: missing, foreign or damaged file.
+    """
+    if pieces < 1:
+        raise ValueError(f"pieces must be at least 1. Got {pieces} instead.")
+    count = _check(Embeddings.load(path), template, pooling, media, weight)
+    parts = []
+    for first, last in itertools.pairwise(np.linspace(0, count, min(pieces, count) + 1).astype(int)):
+        rows = np.flatnonzero((template >= first) & (template < last))
+        chosen = slice(rows[0], rows[-1] + 1) if len(rows) == rows[-1] + 1 - rows[0] else rows
+        of_media, of_weight = (None if part is None else part[chosen] for part in (media, weight))
+        images, place = Embeddings.load(path)[chosen], template[chosen] - first
+        parts.append(pool_templates(images, place, pooling, of_media, of_weight))  # type: ignore[arg-type]
+    return replace(concatenate(parts), ids=[str(row) for row in range(count)])
 
 
 def _check(

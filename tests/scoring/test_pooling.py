@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from faceunc.embeddings import Embeddings
 from faceunc.scoring import pooling as module
 from faceunc.scoring.fusion import POSTERIORS, fuse, fuse_mean
-from faceunc.scoring.pooling import Pooling, pool_templates
+from faceunc.scoring.pooling import Pooling, pool_stored, pool_templates
 
 Ints = NDArray[np.int64]
 N, T, D = 60, 9, 7
@@ -52,6 +54,23 @@ def test_inverse_variance_is_fuse(
         )
         np.testing.assert_allclose(pooled.mean[t], mean, atol=1e-6)
         np.testing.assert_allclose(pooled.log_var[t], log_var, atol=2e-5)
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 100])
+def test_a_stored_file_piece_by_piece(
+    images: Embeddings, template: Ints, media: Ints, pieces: int, tmp_path: Path
+) -> None:
+    weight = np.random.default_rng(5).uniform(1, 2, N)
+    for order in (np.arange(N), np.argsort(template, kind="stable")):
+        images[order].save(tmp_path / "images.safetensors")
+        arguments = (template[order], Pooling(media=True), media[order], weight[order])
+        pooled = pool_stored(tmp_path / "images.safetensors", *arguments, pieces)
+        expected = pool_templates(images[order], *arguments)
+        np.testing.assert_allclose(pooled.mean, expected.mean, atol=1e-6)
+        np.testing.assert_allclose(pooled.log_var, expected.log_var, atol=1e-5)
+        assert list(pooled.ids) == list(expected.ids)
+    with pytest.raises(ValueError, match="pieces must be"):
+        pool_stored(tmp_path / "images.safetensors", *arguments, 0)
 
 
 def test_equal_weights_is_the_mean_and_its_variance(images: Embeddings, template: Ints) -> None:

@@ -1,0 +1,156 @@
+"""The last stage alone against the whole MTCNN on photographs of LFW."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faceunc.images.detect import Detection, FaceDetector
+from faceunc.images.face_score import FOUND, FaceScorer, face_squares
+from faceunc.images.read import read_image
+
+Image = NDArray[np.uint8]
+Points = NDArray[np.float32]
+OTHERS = ("Zico", "Aaron_Eckhart", "Tony_Blair", "Adriana_Lima")
+
+
+@pytest.fixture(scope="module")
+def scorer() -> FaceScorer:
+    return FaceScorer()
+
+
+@pytest.fixture(scope="module")
+def images(bush: list[Path], lfw: Path) -> list[Image]:
+    """Twelve photographs of five people."""
+    return [read_image(path) for path in [*bush[:8], *(lfw / name / f"{name}_0001.jpg" for name in OTHERS)]]
+
+
+@pytest.fixture(scope="module")
+def detections(images: list[Image]) -> list[Detection]:
+    """What the whole detector finds on them."""
+    found = [detection for detection in FaceDetector("central")(images) if detection is not None]
+    assert len(found) == len(images)
+    return found
+
+
+@pytest.fixture(scope="module")
+def points(detections: list[Detection]) -> Points:
+    return np.stack([detection.landmarks for detection in detections])
+
+
+def distances(a: Points, b: Points) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(a.astype(np.float64) - b, axis=2))
+
+
+def test_agrees_with_the_detector(scorer: FaceScorer, images: list[Image], points: Points) -> None:
+    score, found = scorer(images, points)
+    assert (score.shape, found.shape) == ((12,), (12, 5, 2))
+    assert (score.dtype, found.dtype) == (np.float32, np.float32)
+    assert (score > 0.95).all()
+    assert np.median(distances(found, points)) < 3
+    assert distances(found, points).max() < 15
+
+
+def test_a_rough_guess_is_enough(scorer: FaceScorer, images: list[Image], points: Points) -> None:
+    """Points that are off by 6 pixels and 10 percent: those that come back lie nearer to the detector's."""
+    centre = points.mean(axis=1, keepdims=True)
+    guess = (points - centre) * np.float32(1.1) + centre + np.float32([6, 0])
+    score, found = scorer(images, guess)
+    assert (score > FOUND).all()
+    assert np.median(distances(found, points)) < 5 < np.median(distances(guess, points))
+
+
+def test_the_square_is_the_detectors_box(detections: list[Detection], points: Points) -> None:
+    corner, side = face_squares(points)
+    size = np.array([detection.size for detection in detections])
+    centre = np.stack([(detection.box[:2] + detection.box[2:]) / 2 for detection in detections])
+    assert np.median(np.abs(side / size - 1)) < 0.1
+    assert np.median(np.linalg.norm(corner + side[:, None] / 2 - centre, axis=1) / size) < 0.1
+
+
+def test_a_covered_face_is_none(
+    scorer: FaceScorer, images: list[Image], detections: list[Detection], points: Points
+) -> None:
+    covered = [image.copy() for image in images]
+    for image, detection in zip(covered, detections, strict=True):
+        x1, y1, x2, y2 = np.maximum(0, np.round(detection.box)).astype(int)
+        image[y1:y2, x1:x2] = 128
+    before = [image.copy() for image in covered]
+    score, found = scorer(covered, points)
+    assert (score < FOUND).all()
+    assert np.isfinite(found).all()
+    for image, old in zip(covered, before, strict=True):
+        np.testing.assert_array_equal(image, old)
+
+
+def test_background_is_no_face(scorer: FaceScorer, images: list[Image], points: Points) -> None:
+    """The upper left corner of the photographs."""
+    score, _ = scorer(images, points * np.float32(0.4))
+    assert (score < FOUND).all()
+
+
+@pytest.mark.parametrize("cut", ["left", "top", "right", "bottom"])
+def test_a_face_at_the_border(
+    scorer: FaceScorer, images: list[Image], detections: list[Detection], points: Points, cut: str
+) -> None:
+    """A twelfth of the face lies outside the photograph: found all the same, at the same place."""
+    image, box = images[0], detections[0].box
+    x1, y1, x2, y2 = np.round(box + (box[2] - box[0]) / 12 * np.array([1, 1, -1, -1])).astype(int)
+    part, shift = {
+        "left": (image[:, x1:], (x1, 0)),
+        "top": (image[y1:], (0, y1)),
+        "right": (image[:, :x2], (0, 0)),
+        "bottom": (image[:y2], (0, 0)),
+    }[cut]
+    score, found = scorer([part], points[:1] - np.float32(shift))
+    assert score[0] > FOUND
+    assert np.median(distances(found + np.float32(shift), points[:1])) < 5
+
+
+@pytest.mark.parametrize("shift", [(-100, 0), (0, 100), (-130, -130), (300, 0), (-1000, 1000), (1e6, 1e6)])
+def test_points_over_the_border_and_outside(
+    scorer: FaceScorer, images: list[Image], points: Points, shift: tuple[float, float]
+) -> None:
+    score, found = scorer(images[:2], points[:2] + np.float32(shift))
+    assert (score < FOUND).all()
+    assert np.isfinite(found).all()
+
+
+def test_coinciding_points(scorer: FaceScorer, images: list[Image]) -> None:
+    """A square of one pixel."""
+    score, found = scorer(images[:1], np.full((1, 5, 2), 100, np.float32))
+    assert score[0] < FOUND
+    assert np.isfinite(found).all()
+
+
+def test_nothing(scorer: FaceScorer) -> None:
+    score, found = scorer([], np.empty((0, 5, 2), np.float32))
+    assert (score.shape, found.shape) == ((0,), (0, 5, 2))
+
+
+def test_images_of_different_sizes_one_by_one(scorer: FaceScorer, images: list[Image], points: Points) -> None:
+    mixed = [images[0], images[1][:, 20:], images[2][10:]]
+    places = points[:3] - np.float32([[[0, 0]], [[20, 0]], [[0, 10]]])
+    together, found = scorer(mixed, places)
+    for row in range(3):
+        alone, own = scorer(mixed[row : row + 1], places[row : row + 1])
+        assert alone[0] == pytest.approx(together[row], abs=1e-4)
+        np.testing.assert_allclose(own[0], found[row], atol=0.01)
+
+
+def test_squares_move_and_grow_with_their_points(points: Points) -> None:
+    corner, side = face_squares(points)
+    assert (corner.shape, side.shape) == ((12, 2), (12,))
+    moved, same = face_squares(points.astype(np.float64) + [13.5, -200.0])
+    np.testing.assert_allclose(moved, corner + [13.5, -200.0])
+    np.testing.assert_allclose(same, side)
+    grown, sides = face_squares(points.astype(np.float64) * 2.5)
+    np.testing.assert_allclose(grown, corner * 2.5)
+    np.testing.assert_allclose(sides, side * 2.5)
+    centre = corner + side[:, None] / 2
+    assert ((points > corner[:, None]) & (points < (corner + side[:, None])[:, None])).all()
+    assert (np.abs(centre - points.mean(axis=1)) < 0.1 * side[:, None]).all()
+    assert face_squares(np.zeros((1, 5, 2)))[1].tolist() == [1.0]
