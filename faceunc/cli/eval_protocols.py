@@ -108,7 +108,7 @@ def _add_megaface(kinds: Any) -> None:
     kind.add_argument("--convention", choices=("raw", "cleaned"), required=True, help="see above")
     kind.add_argument("--probe-noise", type=Path, help="noisy probes, one a line (for 'cleaned')")
     kind.add_argument("--distractor-noise", type=Path, help="noisy distractors, one a line (for 'cleaned')")
-    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table")
+    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a figure")
     kind.set_defaults(run=run_megaface)
 
 
@@ -178,7 +178,8 @@ def run_megaface(args: argparse.Namespace) -> int:
     from dataclasses import fields
 
     from faceunc.evaluation.megaface import MegaFaceFiles, evaluate_megaface, megaface_table
-    from faceunc.storage import atomic_write
+    from faceunc.plots.megaface import save_rank_one
+    from faceunc.storage import atomic_path, atomic_write
 
     check_output(args)
     files = MegaFaceFiles(**{field.name: getattr(args, field.name) for field in fields(MegaFaceFiles)})
@@ -187,7 +188,9 @@ def run_megaface(args: argparse.Namespace) -> int:
     if args.json:
         atomic_write(args.json, (json.dumps(result, indent=1) + "\n").encode())
         atomic_write(args.json.with_suffix(".txt"), (megaface_table(result) + "\n").encode())
-        print(f"written: {args.json}, {args.json.with_suffix('.txt')}")
+        with atomic_path(args.json.with_suffix(".png")) as temporary:
+            save_rank_one(result, temporary)
+        print(f"written: {args.json}, and beside it .txt and .png")
     return 0
 
 

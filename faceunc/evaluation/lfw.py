@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.report import EvalReport, far_figures, pair_figures
+from faceunc.evaluation.report import EvalReport, far_figures, pair_figures, pair_intervals
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.evaluation.template_bench import flip_sum
 from faceunc.images.views import View
@@ -35,7 +35,7 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None, what: str
         for name, variance, score in bench.methods:
             embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
             scores = score_pairs(embeddings[first], embeddings[second], score)
-            report.add({"score": name, "flip": flip}, pair_figures(scores, pairs))
+            report.add({"score": name, "flip": flip}, pair_figures(scores, pairs) | pair_intervals(scores, pairs))
             report.add_curve(name + (", flip" if flip else ""), scores, pairs.same)
     return report
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.errors import InputError
-from faceunc.evaluation.report import EvalReport, pair_figures
+from faceunc.evaluation.report import EvalReport, pair_figures, pair_intervals
 from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
 from faceunc.images.annotated import given_landmarks
@@ -94,7 +94,7 @@ def _evaluate(what: str, bench: Bench, pairs: PairProtocol, templates: TemplateS
             continue
         scores = seen.verify(seen.pool(method), compared, method.kind, bench.options.show)
         labels = {"score": _name(method)} if single else {"pooling": method.pooling, "score": method.score}
-        report.add(labels, pair_figures(scores, pairs))
+        report.add(labels, pair_figures(scores, pairs) | pair_intervals(scores, pairs))
         report.add_curve(", ".join(labels.values()), scores, pairs.same)
     report.extra["protocol"] = {
         "pairs": len(pairs),

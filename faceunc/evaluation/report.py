@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from faceunc.metrics.bootstrap import subject_bootstrap
 from faceunc.metrics.sorted_scores import SortedScores, sort_scores
 from faceunc.metrics.verification import kfold_accuracy
 from faceunc.protocols.pairs import PairProtocol
@@ -20,6 +21,10 @@ from faceunc.storage import atomic_path, atomic_write
 
 if TYPE_CHECKING:
     from faceunc.evaluation.setup import Bench, EvalOptions
+
+
+PAIR_TARGETS = (1e-1, 1e-2, 1e-3)
+REPLICATES = 200
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class EvalReport:
     def table(self) -> str:
         """The rows for a terminal, and the extra tables below them."""
         spec, landmarks = self.bench.source.backbone.spec, self.bench.source.landmarks
-        shown = [{k: v for k, v in row.items() if not k.startswith(("far ", "std "))} for row in self.rows]
+        shown = [
+            {k: v for k, v in row.items() if not k.startswith(("far ", "std ", "low ", "high "))} for row in self.rows
+        ]
         text = [f"{self.what} on {self.options.data}, backbone {spec.name} ({self.bench.source.backbone.precision})"]
         text.append(tabulate(shown, headers="keys", floatfmt=".4f"))
         for name, values in self.extra.items():
@@ -119,7 +126,28 @@ def pair_figures(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, 
         folds = kfold_accuracy(scores, pairs.same, pairs.fold)
         figures = {"accuracy": folds.mean, "std accuracy": folds.std}
     ordered = sort_scores(scores, pairs.same)
-    return {**figures, **far_figures(ordered, (1e-1, 1e-2, 1e-3)), "eer": ordered.equal_error_rate()}
+    return {**figures, **far_figures(ordered, PAIR_TARGETS), "eer": ordered.equal_error_rate()}
+
+
+def pair_intervals(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, float]:
+    """Ends of the 95% intervals of TAR at FAR 1e-1 to 1e-3 and of the EER, over resamples of the subjects.
+
+    Empty where the protocol does not say who is in a pair, or has too few subjects for it.
+    """
+
+    def statistic(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        ordered = sort_scores(scores[rows], pairs.same[rows])
+        return np.array([*(ordered.tar_at_far(target).tar for target in PAIR_TARGETS), ordered.equal_error_rate()])
+
+    if not pairs.first_subject:
+        return {}
+    try:
+        found = subject_bootstrap(statistic, pairs.first_subject, pairs.second_subject, REPLICATES)
+    except ValueError:
+        return {}
+    names = [*(f"TAR@FAR {target:g}" for target in PAIR_TARGETS), "eer"]
+    ends = {"low": np.asarray(found.low), "high": np.asarray(found.high)}
+    return {f"{end} {name}": float(values[i]) for end, values in ends.items() for i, name in enumerate(names)}
 
 
 def far_figures(scores: SortedScores, targets: Sequence[float]) -> dict[str, float]:

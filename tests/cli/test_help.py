@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from faceunc.cli import main
+from faceunc.cli.main import build_parser
 
 CODE = "from faceunc.cli import main; raise SystemExit(main())"
 COMMANDS = [
@@ -21,8 +23,21 @@ COMMANDS = [
     ["eval", "lfw"],
     ["eval", "cross-quality"],
     ["eval", "templates"],
+    ["eval", "xqlfw"],
+    ["eval", "rejection"],
+    ["eval", "cfp"],
+    ["eval", "bin"],
+    ["eval", "ytf"],
+    ["eval", "ijba"],
+    ["eval", "ijbb"],
+    ["eval", "ijbc"],
+    ["eval", "megaface"],
+    ["protocol"],
+    ["protocol", "make-ijb"],
+    ["protocol", "check"],
     ["demo"],
 ]
+EVALUATIONS = [command for command in COMMANDS if command[0] == "eval" and len(command) == 2]
 
 
 def test_help_is_quick() -> None:
@@ -47,6 +62,20 @@ def test_help_of_every_command(command: list[str], capsys: pytest.CaptureFixture
         main([*command, "--help"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: faceunc {' '.join(command)}")
+
+
+@pytest.mark.parametrize("command", EVALUATIONS, ids=" ".join)
+def test_every_evaluation_says_where_its_data_is_had(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert "Where:" in capsys.readouterr().out
+
+
+def test_no_evaluation_is_forgotten() -> None:
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (kinds,) = (a for a in commands.choices["eval"]._actions if isinstance(a, argparse._SubParsersAction))
+    assert set(kinds.choices) == {kind for _, kind in EVALUATIONS}
+    assert set(commands.choices) == {command[0] for command in COMMANDS}
 
 
 def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -214,6 +214,7 @@ def test_megaface(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([*words, "--convention", convention, *(noise if convention == "cleaned" else [])]) == 0
         assert convention.upper() in capsys.readouterr().out
         result = json.loads((tmp_path / "out.json").read_text())
+        assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
         rank[convention] = result["rank-1 by distractors"]
     unit = np.stack([p[2] / np.linalg.norm(p[2]) for p in probes])
     others = np.stack([d[1] / np.linalg.norm(d[1]) for d in distractors])

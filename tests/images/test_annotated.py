@@ -78,7 +78,7 @@ def test_a_second_call_reads_nothing(
     photos: PhotoSet, points: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, name = given_landmarks(photos, points, SCORE, tmp_path / "cache", show=False)
-    box = np.tile(np.float32([5, 5, 20, 20]), (5, 1))
+    box = np.tile(np.array([5, 5, 20, 20], np.float32), (5, 1))
     boxed, boxed_name = boxed_landmarks(photos, box, tmp_path / "cache", show=False)
     forbid_reading(monkeypatch)
     again, same_name = given_landmarks(photos, points, SCORE, tmp_path / "cache", show=False)
@@ -143,12 +143,13 @@ def test_the_detectors_boxes_give_its_points(
 def test_a_loose_box_gives_nearly_the_same(
     faces: PhotoSet, detections: list[Detection], boxes: Floats, tmp_path: Path
 ) -> None:
-    """An annotator's box: 15% larger and moved by a twentieth; the second look mends most of it."""
-    loose = np.column_stack([boxes[:, :2] - 0.05 * boxes[:, 2:], 1.15 * boxes[:, 2:]])
+    """Half as large again, and moved: one look misses faces and points by 6 pixels, the second mends it."""
+    loose = np.column_stack([boxes[:, :2] - 0.15 * boxes[:, 2:], 1.5 * boxes[:, 2:]])
     found, _ = boxed_landmarks(faces, loose.astype(np.float32), tmp_path, show=False)
     error = np.linalg.norm(found.points - np.stack([d.landmarks for d in detections]), axis=2)
     assert (found.state == 0).all()
-    assert np.median(error) < 5
+    assert np.median(error) < 3.5
+    assert error.max() < 15
 
 
 def test_background_missing_and_damaged(faces: PhotoSet, boxes: Floats, tmp_path: Path) -> None:
@@ -169,19 +170,19 @@ def test_background_missing_and_damaged(faces: PhotoSet, boxes: Floats, tmp_path
 
 def test_nothing_readable(tmp_path: Path) -> None:
     found, _ = boxed_landmarks(
-        PhotoSet(tmp_path, ("a.jpg", "b.jpg")), np.float32([[0, 0, 9, 9]] * 2), tmp_path / "cache", show=False
+        PhotoSet(tmp_path, ("a.jpg", "b.jpg")), np.array([[0, 0, 9, 9]] * 2, np.float32), tmp_path / "cache", show=False
     )
     assert found.state.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("box", [(-500, -500, 20, 20), (100, 100, 0, 0), (100, 100, 1, 1), (240, 240, 60, 60)])
 def test_boxes_without_a_face(faces: PhotoSet, tmp_path: Path, box: tuple[float, ...]) -> None:
-    found, _ = boxed_landmarks(faces.subset([0]), np.float32([box]), tmp_path, show=False)
+    found, _ = boxed_landmarks(faces.subset([0]), np.array([box], np.float32), tmp_path, show=False)
     assert found.state.tolist() == [1]
     assert np.isfinite(found.points).all()
 
 
 @pytest.mark.xfail(strict=True, reason="face_score._patch pads the square to its full size: cv2.error, out of memory")
 def test_a_box_far_larger_than_the_photograph(faces: PhotoSet, tmp_path: Path) -> None:
-    found, _ = boxed_landmarks(faces.subset([0]), np.float32([[0, 0, 1e7, 1e7]]), tmp_path, show=False)
+    found, _ = boxed_landmarks(faces.subset([0]), np.array([[0, 0, 1e7, 1e7]], np.float32), tmp_path, show=False)
     assert found.state.tolist() == [1]

@@ -82,7 +82,7 @@ def test_probes_have_as_many_media_as_allowed(made: tuple[Plan, PlanOptions]) ->
     media = defaultdict(set)
     for row in found.rows:
         media[row.template].add(row.medium)
-    sizes = [len(media[template]) for template in np.flatnonzero(found.part < 0)]
+    sizes = [len(media[template]) for template in np.flatnonzero(found.part < 0).tolist()]
     assert max(sizes) <= options.media[1]
     if options == PlanOptions():
         assert set(sizes) == {1, 2, 3, 4}
