@@ -59,13 +59,14 @@ def run_make(args: argparse.Namespace) -> int:
     apply_threads(args)
     from faceunc.images.photos import identity_folder
     from faceunc.protocols.ijb_plan import PlanOptions
-    from faceunc.protocols.make_ijb import make_ijb, manifest
+    from faceunc.protocols.make_ijb import make_ijb
     from faceunc.storage import cache_dir
 
     options = PlanOptions(args.seed, args.video_share, max_photos=args.max_photos, pairs=args.pairs)
-    made = make_ijb(identity_folder(args.data), args.out, cache_dir(), options)
-    for name, value in manifest(made).items():
-        print(f"{name:40s} {value}")
+    facts = make_ijb(identity_folder(args.data), args.out, cache_dir(), options)
+    for name, value in facts.items():
+        if name not in ("options", "provenance"):
+            print(f"{name:40s} {value}")
     print(f"written: {args.out}")
     return 0
 

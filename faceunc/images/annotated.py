@@ -15,6 +15,7 @@ from faceunc.images.landmarks import Landmarks, Row, collect_landmarks, read_or_
 from faceunc.images.photos import PhotoSet
 
 _BATCH = 32
+_SQUARE = 1.18  # the detector's square has this side in units of the face size (square root of the box's area)
 
 
 def given_landmarks(
@@ -31,7 +32,7 @@ def given_landmarks(
     """
     scores = np.ones(len(photos), np.float32) if score is None else score
     name = "given-" + _hash(points, scores)
-    sizes = face_squares(points)[1]
+    sizes = face_squares(points)[1] / _SQUARE
 
     def find(rows: range, pool: ThreadPoolExecutor) -> list[Row]:
         readable = pool.map(lambda row: read_or_none(photos.root / photos.ids[row]) is not None, rows)
@@ -75,7 +76,12 @@ def _in_boxes(scorer: FaceScorer, images: list[NDArray[np.uint8] | None], box: N
     score = np.maximum(again, score)
     rows: list[Row] = [(g, 2, float("nan"), float("nan")) for g in guess]
     for i, p, s in zip(good, points, score, strict=True):
-        rows[i] = (p if s >= FOUND else guess[i], int(s < FOUND), float(np.sqrt(box[i, 2] * box[i, 3])), float(s))
+        rows[i] = (
+            p if s >= FOUND else guess[i],
+            int(s < FOUND),
+            float(np.sqrt(max(0.0, float(box[i, 2] * box[i, 3])))),
+            float(s),
+        )
     return rows
 
 

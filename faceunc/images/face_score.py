@@ -63,6 +63,10 @@ def face_squares(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDA
 
 def _patch(image: NDArray[np.uint8], corner: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
     """The square cut out, black where it leaves the image, at the network's size."""
+    if side > 4 * max(
+        image.shape[:2]
+    ):  # a box that has nothing to do with this image; and padding it would take gigabytes
+        return np.zeros((_INPUT, _INPUT, 3), np.uint8)
     size = max(1, round(side))
     left, top = (round(value) for value in corner)
     box = image[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)]

@@ -107,9 +107,10 @@ class SortedScores:
         return min((side[0] for side in after if len(side)), default=value.dtype.type(np.inf))
 
     def curve(self, points: int = 2000) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(FAR, TAR) at up to ``points`` exact points of the ROC, dense at low FAR; ascending, FAR above 0."""
+        """(FAR, TAR) at exact points of the ROC, all or about ``points`` of them, dense at low FAR; FAR rises."""
         count = len(self.impostor)
-        ranks = np.unique(np.geomspace(1, count, min(points, count)).round().astype(np.int64))
+        few = count <= points
+        ranks = np.arange(1, count + 1) if few else np.unique(np.geomspace(1, count, points).round().astype(np.int64))
         return self.rates(self.impostor[count - ranks])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ import numpy as np
 
 from faceunc.errors import ImageError, InputError
 from faceunc.images.photos import identity_folder
-from faceunc.images.read import read_image
+from faceunc.images.read import read_image, unpack_images
 from faceunc.progress import bar
 from faceunc.protocols.cfp import read_cfp
 from faceunc.protocols.ijba import ijba_splits, read_ijba_split
@@ -68,10 +70,14 @@ def check_protocol(
     if not root.exists():
         raise InputError(f"{root}: no such file or folder")
     found = False
-    for look in (_bin, _lfw, _cfp, _ytf, _ijba, _ijb):
-        for finding in look(root, lambda base, names: _images(images or base, names, read_images, show)):
-            found = True
-            yield finding
+    looks = (_bin, _cfp, _ytf, _ijba, _ijb)
+    findings = itertools.chain(
+        _lfw(root, images or root, lambda base, names: _images(images or base, names, read_images, show)),
+        *(look(root, lambda base, names: _images(images or base, names, read_images, show)) for look in looks),
+    )
+    for finding in findings:
+        found = True
+        yield finding
     if not found:
         known = "pairs.txt, Protocol/, splits.txt, split1/, meta/ijbc_*.txt, ijbc_1N_*.csv, *.bin"
         raise InputError(f"{root}: nothing of a known protocol here (looked for {known})")
@@ -81,18 +87,25 @@ LookAtImages = Callable[[Path, Sequence[str]], Findings]
 
 
 def _bin(root: Path, look: LookAtImages) -> Findings:
-    if not root.is_file():
-        return
+    for path in [root] if root.is_file() else sorted(root.glob("*.bin")):
+        yield from _bin_file(path, look)
+
+
+def _bin_file(root: Path, look: LookAtImages) -> Findings:
     try:
-        pairs = read_bin(root).pairs
+        protocol = read_bin(root)
     except InputError as error:
         yield Finding(PROBLEM, str(error), "foreign, damaged, or made to do harm: do not unpickle it")
         return
+    pairs = protocol.pairs
     yield Finding(GOOD, f"{root.name}: {len(pairs)} pairs, {pairs.same.sum()} genuine, read without running anything")
     yield from _expected("pairs", len(pairs), BIN_PAIRS.get(root.stem))
+    with tempfile.TemporaryDirectory() as folder:
+        names = unpack_images(protocol.images, Path(folder), False)
+        yield from look(Path(folder), [str(Path(folder) / name) for name in names])
 
 
-def _lfw(root: Path, look: LookAtImages) -> Findings:
+def _lfw(root: Path, images: Path, look: LookAtImages) -> Findings:
     for name, (what, published) in PAIRS.items():
         if (root / name).is_file():
             try:
@@ -103,7 +116,11 @@ def _lfw(root: Path, look: LookAtImages) -> Findings:
             yield from _pairs(what, pairs, published)
             yield from look(root, pairs.images)
     if (root / "pairs.txt").is_file():
-        photos = identity_folder(root)
+        try:
+            photos = identity_folder(images)
+        except InputError as error:
+            yield Finding(PROBLEM, str(error), "LFW's photographs are not where they should be")
+            return
         for what, value, published in zip(
             ("photographs", "people"), (len(photos), len(set(photos.identities))), LFW_SIZE, strict=True
         ):

@@ -25,7 +25,7 @@ class PlanOptions:
         frames: least and greatest number of frames of a video.
         media: least and greatest number of media of a probe template.
         max_photos: most photographs of one person that are used.
-        pairs: most 1:1 comparisons; all genuine ones are kept, impostor ones are drawn.
+        pairs: about how many 1:1 comparisons; all genuine ones are kept (at most half), impostor ones are drawn.
     """
 
     seed: int = 0
@@ -84,8 +84,9 @@ def plan_ijb(identities: Sequence[str], ids: Sequence[str], options: PlanOptions
     options = options or PlanOptions()
     people = _people(identities, ids, options)
     names = sorted(people)
-    if sum(len(rows) >= 2 for rows in people.values()) < 2:
-        raise InputError(f"an IJB-like protocol needs two people with two photographs, found {len(names)} people")
+    several = sum(len(rows) >= 2 for rows in people.values())
+    if several < 2:
+        raise InputError(f"an IJB-like protocol needs two people with two photographs each, found {several}")
     gallery = np.random.default_rng([options.seed, 11]).permutation(len(names)) % 2
     rows: list[Row] = []
     subject: list[int] = []

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,15 @@ from faceunc.storage import atomic_write, output_errors
 CROP_SIDE = 224
 _FACE_SHARE = 0.45  # of the crop's side that the face's box takes
 _CHUNK = 240
-
-
-@dataclass(frozen=True)
-class MadeProtocol:
-    """What was made: the plan, how many crops the detector found no face on, and photographs that were left out."""
-
-    plan: Plan
-    no_face: int
-    left_out: dict[str, int]
+_KEY = "making.json"  # what the folder holds or is about to hold: photographs and options
 
 
 def make_ijb(
     photos: PhotoSet, out: Path, cache: Path, options: PlanOptions | None = None, show: bool | None = None
-) -> MadeProtocol:
+) -> dict[str, Any]:
     """Build the protocol in the folder ``out``; a run that is killed goes on where it stopped.
+
+    Returns what ``manifest.json`` holds: counts, options, origin. A protocol that is complete is left as it is.
 
     A photograph without a face that can be found is left out and counted. On every crop (still or degraded frame) the
     detector's last stage gives five points and a score; where it sees no face any more, the points are those of the
@@ -64,22 +58,26 @@ def make_ijb(
         OutputError: ``out`` cannot be written.
     """
     options = options or PlanOptions()
+    key = json.dumps({"photographs": photos.sha256, "options": asdict(options)}, sort_keys=True).encode()
+    _refuse(out, key)
+    if (out / "manifest.json").is_file():
+        return dict(json.loads((out / "manifest.json").read_text("utf-8")))
     landmarks = find_landmarks(photos, FaceDetector("central"), cache, show)
     usable = np.flatnonzero(landmarks.state == 0)
     kept = photos.subset(usable.tolist())
     plan = plan_ijb(kept.identities, kept.ids, options)
-    _claim(out, {"photographs": photos.sha256, "options": asdict(options)})
+    atomic_write(out / _KEY, key)
     with output_errors(out):
         (out / "loose_crop").mkdir(parents=True, exist_ok=True)
     parts = _render(plan, kept, _rows_of(landmarks, usable), out, show)
     points, score = (np.concatenate([part[name] for part in parts]) for name in ("points", "score"))
-    made = MadeProtocol(plan, int((score == 0).sum()), _left_out(landmarks))
     for name, data in _meta_files(plan, points, score).items():
         atomic_write(out / "meta" / name, data)
-    facts = {**manifest(made), "source": photos.root.name, "options": asdict(options), "provenance": provenance()}
+    facts = {**_counts(plan, int((score == 0).sum())), "photographs left out": _left_out(landmarks)}
+    facts |= {"source": photos.root.name, "options": asdict(options), "provenance": provenance()}
     atomic_write(out / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
     shutil.rmtree(out / "parts", ignore_errors=True)
-    return made
+    return facts
 
 
 def _rows_of(landmarks: Landmarks, rows: NDArray[np.int64]) -> Landmarks:
@@ -90,15 +88,14 @@ def _left_out(landmarks: Landmarks) -> dict[str, int]:
     return {name: count for name, count in landmarks.counts().items() if name != "found"}
 
 
-def _claim(out: Path, key: dict[str, Any]) -> None:
-    """Mark ``out`` as the place of this protocol; refuse a folder that holds something else."""
-    path, text = out / "making.json", json.dumps(key, sort_keys=True)
+def _refuse(out: Path, key: bytes) -> None:
+    """Raise InputError when ``out`` holds something else than (a part of) this protocol."""
+    path = out / _KEY
     if path.is_file():
-        if path.read_text("utf-8") != text:
+        if path.read_bytes() != key:
             raise InputError(f"{out}: holds a protocol of other photographs or options; choose another OUT")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: expected a new or an empty folder, or one that an earlier run began")
-    atomic_write(path, text.encode())
 
 
 def _render(
@@ -199,9 +196,7 @@ def _csv(header: list[str], rows: Sequence[Sequence[object]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def manifest(made: MadeProtocol) -> dict[str, Any]:
-    """Counts of what was made, JSON-ready."""
-    plan = made.plan
+def _counts(plan: Plan, no_face: int) -> dict[str, Any]:
     return {
         "images": len(plan.rows),
         "frames of videos": sum(row.frame >= 0 for row in plan.rows),
@@ -211,6 +206,5 @@ def manifest(made: MadeProtocol) -> dict[str, Any]:
         "subjects": len(plan.names),
         "pairs": len(plan.same),
         "genuine": int(plan.same.sum()),
-        "crops without a face found (score 0)": made.no_face,
-        "photographs left out": made.left_out,
+        "crops without a face found (score 0)": no_face,
     }

@@ -57,7 +57,7 @@ def test_given_points(photos: PhotoSet, points: Floats, tmp_path: Path) -> None:
     assert found.state.tolist() == [0, 1, 2, 2, 0]
     np.testing.assert_array_equal(found.points, points)
     np.testing.assert_array_equal(found.score, SCORE)
-    np.testing.assert_allclose(found.face_size, face_squares(points)[1], rtol=1e-6)
+    np.testing.assert_allclose(found.face_size, face_squares(points)[1] / 1.18, rtol=1e-6)
     assert name.startswith("given-")
 
 
@@ -182,7 +182,6 @@ def test_boxes_without_a_face(faces: PhotoSet, tmp_path: Path, box: tuple[float,
     assert np.isfinite(found.points).all()
 
 
-@pytest.mark.xfail(strict=True, reason="face_score._patch pads the square to its full size: cv2.error, out of memory")
 def test_a_box_far_larger_than_the_photograph(faces: PhotoSet, tmp_path: Path) -> None:
     found, _ = boxed_landmarks(faces.subset([0]), np.array([[0, 0, 1e7, 1e7]], np.float32), tmp_path, show=False)
     assert found.state.tolist() == [1]

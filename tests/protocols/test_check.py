@@ -272,7 +272,6 @@ def test_found_lazily(made: Path) -> None:
     assert first.text.startswith("IJB-C: 5 images")
 
 
-@pytest.mark.xfail(strict=True, reason="_lfw counts photographs below DIR and not below --images, and raises")
 def test_pair_file_apart_from_the_photographs(view: Path, tmp_path: Path) -> None:
     apart = tmp_path / "pairs"
     lines = ["10\t1", *(["Ann\t1\t2", "Ann\t1\tBob\t1"] * 10)]
@@ -282,7 +281,6 @@ def test_pair_file_apart_from_the_photographs(view: Path, tmp_path: Path) -> Non
     assert "5 photographs, published: 13,233" in texts(found, PROBLEM)
 
 
-@pytest.mark.xfail(strict=True, reason="the error says that *.bin was looked for in the folder; _bin takes files only")
 def test_bin_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.bin").write_bytes(pickle.dumps(([b"x"] * 40, [True, False] * 10)))
     assert texts(check(tmp_path), GOOD)[0].startswith("mine.bin: 20 pairs")
