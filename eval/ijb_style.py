@@ -12,7 +12,6 @@ embedded or fused by what met them. It does what these two commands do:
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from faceunc.backbones.registry import load_backbone
@@ -31,13 +30,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--backbone", action="append", default=[], help="an ONNX spec, beside dlib's")
     args = parser.parse_args()
-    if not (args.work / "manifest.json").is_file():
-        make_ijb(identity_folder(args.data), args.work, cache_dir())
+    manifest = make_ijb(identity_folder(args.data), args.work, cache_dir())
     for backbone in ["dlib", *args.backbone]:
         name = load_backbone(backbone).spec.name
         report = evaluate_ijb(EvalOptions(args.work, backbone, train_on=args.data), "ijbc", flip=True)
-        report.extra["manifest"] = json.loads((args.work / "manifest.json").read_text())
-        report.command = f"python eval/ijb_style.py {args.data.name} --work FOLDER --out {args.out}"
+        report.extra["manifest"] = manifest
+        others = "".join(f" --backbone {other}" for other in args.backbone)
+        report.command = f"python eval/ijb_style.py {args.data.name} --work FOLDER --out {args.out}{others}"
         print(report.table())
         print("written: " + ", ".join(map(str, report.write(args.out / f"ijb-style-{name.split('-')[-1]}.json"))))
 

@@ -93,6 +93,7 @@ def add_training(kind: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write what was asked for."""
     apply_threads(args)
+    from faceunc.errors import InputError
     from faceunc.evaluation.cross_quality import evaluate_cross_quality
     from faceunc.evaluation.lfw import evaluate_lfw, evaluate_view1
     from faceunc.evaluation.rejection import evaluate_rejection
@@ -102,10 +103,14 @@ def run(args: argparse.Namespace) -> int:
 
     eval_protocols.check_output(args)
     train = TrainOptions(seed=args.seed, steps=args.steps)
+    if args.norm and args.head:
+        raise InputError("--norm is for heads that are cross-fitted: leave out --head")
     options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, norm=args.norm, train=train)
     if args.evaluation == "templates":
         return eval_protocols.finish(evaluate_templates(options, args.clean_share), args)
     if args.evaluation == "lfw" and args.view == 1:
+        if args.pairs:
+            raise InputError("--pairs is for View 2: View 1 has pairsDevTrain.txt and pairsDevTest.txt in DATA")
         return eval_protocols.finish(evaluate_view1(options), args)
     if args.evaluation == "xqlfw":
         return eval_protocols.finish(evaluate_lfw(options, args.pairs or args.data / "xqlfw_pairs.txt", "xqlfw"), args)

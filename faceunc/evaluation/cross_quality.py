@@ -13,6 +13,7 @@ from faceunc.evaluation.report import EvalReport, mean_figures, pair_figures
 from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
 from faceunc.images.degrade import KINDS
 from faceunc.images.views import View
+from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.lfw import read_pairs
 from faceunc.scoring.embedded import score_pairs
 from faceunc.training.collapse import rank_correlation
@@ -39,7 +40,7 @@ def evaluate_cross_quality(options: EvalOptions, pairs_file: Path | None = None)
                 for view in views
             ]
             report.add({"part": part, "score": name}, mean_figures([pair_figures(s, pairs) for s in by_seed]))
-            report.add_curve(f"({part}) {name}", by_seed[0], pairs.same)
+            report.add_curve(f"({part}) {name}", sort_scores(by_seed[0], pairs.same))
     report.extra["rank correlation with severity"] = severity_correlations(bench, views)
     return report
 

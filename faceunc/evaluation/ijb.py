@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
-from faceunc.evaluation.fusion_fit import FusionFit, fit_fusion
-from faceunc.evaluation.report import EvalReport, far_figures
+from faceunc.evaluation.fusion_fit import fit_both
+from faceunc.evaluation.report import FEW, EvalReport, averaged, far_figures
 from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
 from faceunc.images.annotated import boxed_landmarks, given_landmarks
@@ -42,6 +42,7 @@ def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, fl
         images: folder that the image paths are relative to (default: ``options.data``). flip: add the mirror image.
     """
     protocol = read_ijb(options.data, name)
+    check_labels(options.data, protocol)
     bench = template_set_bench(options, protocol.templates, images or options.data, subject_names(options.data))
     run = _Run(protocol, TemplateBench(bench, protocol.templates, flip), EvalReport(name, options, bench))
     chosen = list(methods(bench))
@@ -55,17 +56,20 @@ def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, fl
         run.add(f"inverse variance, media ({variance})", "mls fitted", "mls", pooled)
         run.report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(fits)}
     run.report.extra["protocol"] = {**counts(protocol, run.templates), "flip": flip}
-    run.report.extra["gain"] = {"best against mean of media, cosine": run.gain()}
+    run.report.extra["gain"] = {"against mean of media, cosine": run.gain(options.show)}
     run.report.save_figure = lambda path: save_ijb(run.report, path)
     return run.report
 
 
 class _Run:
-    """One evaluation under way; keeps the scores of the baseline and of the best method so far."""
+    """One evaluation under way; keeps the scores of the two methods that the gain compares."""
 
     def __init__(self, protocol: TemplateProtocol, templates: TemplateBench, report: EvalReport) -> None:
         self.protocol, self.templates, self.report = protocol, templates, report
-        self._kept: dict[str, tuple[str, float, NDArray[np.float32]]] = {}
+        variance, fitted = templates.bench.variances[-1], templates.bench.training is not None
+        named = (f"inverse variance, media ({variance})", "mls fitted" if fitted else "mls bayes")
+        self._compared = {("mean of media", "cosine"): "base", named: "ours"}
+        self._kept: dict[str, NDArray[np.float32]] = {}
 
     def add(self, pooling: str, score: str, kind: str, pooled: Embeddings) -> None:
         """One row: all comparisons, all searches."""
@@ -73,52 +77,59 @@ class _Run:
         scores = self.templates.verify(pooled, protocol.pairs, kind, False)
         ordered = sort_scores(scores, protocol.pairs.same)
         found = [self.templates.identify(pooled, search, kind, False) for search in protocol.searches]
-        self.report.add(
-            {"pooling": pooling, "score": score}, {**far_figures(ordered, TARGETS), **identification(found)}
-        )
-        self.report.add_curve(f"{pooling}, {score}", scores, protocol.pairs.same)
-        tar = ordered.tar_at_far(GAIN_AT).tar
-        if (pooling, score) == ("mean of media", "cosine"):
-            self._kept["base"] = (f"{pooling}, {score}", tar, scores)
-        elif tar > self._kept.get("best", ("", -1.0))[1]:
-            self._kept["best"] = (f"{pooling}, {score}", tar, scores)
+        self.report.add({"pooling": pooling, "score": score}, far_figures(ordered, TARGETS) | identification(found))
+        self.report.add_curve(f"{pooling}, {score}", ordered)
+        if (pooling, score) in self._compared:
+            self._kept[self._compared[pooling, score]] = scores
 
-    def gain(self) -> dict[str, Any]:
-        """How much of the baseline's FNMR at FAR 1e-4 the best method takes away, with an interval over subjects."""
+    def gain(self, show: bool | None) -> dict[str, Any]:
+        """How much of the baseline's FNMR at FAR 1e-4 one method takes away, with an interval over subjects.
+
+        The method is named before any figure is seen: fitted fusion of the last head where fusion could be fitted.
+        """
         pairs, subject = self.protocol.pairs, self.templates.templates.subject
-        (_, _, base), (name, _, best) = self._kept["base"], self._kept["best"]
+        base, ours = self._kept["base"], self._kept["ours"]
+        (name,) = (", ".join(key) for key, role in self._compared.items() if role == "ours")
+        facts: dict[str, Any] = {"method": name, "at FAR": f"{GAIN_AT:g}"}
+        if not sort_scores(base, pairs.same).tar_at_far(GAIN_AT).reliable:
+            facts["at FAR"] += FEW
+        with bar("bootstrap", REPLICATES + 1, "replicate", show=show) as progress:
 
-        def share(rows: NDArray[np.int64]) -> float:
-            same = pairs.same[rows]
-            before, after = (1.0 - sort_scores(s[rows], same).tar_at_far(GAIN_AT).tar for s in (base, best))
-            return 1.0 - after / before if before else float("nan")
+            def share(rows: NDArray[np.int64]) -> float:
+                progress.update(1)
+                same = pairs.same[rows]
+                before, after = (1.0 - sort_scores(s[rows], same).tar_at_far(GAIN_AT).tar for s in (base, ours))
+                return 1.0 - after / before if before else float("nan")
 
-        facts: dict[str, Any] = {
-            "best": name,
-            "at FAR": GAIN_AT,
-            "share of FNMR taken away": share(np.arange(len(pairs))),
-        }
-        try:
-            interval = subject_bootstrap(share, subject[pairs.first], subject[pairs.second], REPLICATES)
-        except ValueError:  # no miss to take away, or too few subjects
-            return facts
-        return facts | {"low": interval.low, "high": interval.high, "replicates": REPLICATES}
-
-
-def fit_both(training: Bench, variance: str) -> tuple[FusionFit, FusionFit]:
-    """Fusion for the people of part 0, fitted on those of part 1, and the other way round."""
-    return fit_fusion(training, variance, 1), fit_fusion(training, variance, 0)
+            try:
+                found = subject_bootstrap(share, subject[pairs.first], subject[pairs.second], REPLICATES)
+            except ValueError as error:  # no miss to take away, or too few subjects
+                return facts | {"no figure": str(error)}
+        ends = {"low": found.low, "high": found.high, "replicates": REPLICATES}
+        return facts | {"share of FNMR taken away": found.value, **ends}
 
 
 def identification(found: list[SearchResult]) -> dict[str, float]:
-    """Rank-1 and rank-5, TPIR at FPIR 1e-1 and 1e-2: each gallery for itself, then the mean."""
+    """Rank-1 and rank-5, TPIR at FPIR 1e-1 and 1e-2 (where there are non-mated probes): the mean of both galleries."""
     rows: list[dict[str, float]] = []
     for result in found:
-        ranks = {f"rank-{rank}": value for rank, value in cmc(result, (1, 5)).items()}
-        points = [tpir_at_fpir(result, target) for target in FPIRS]
-        tpir = {f"TPIR@FPIR {p.target:g}" + ("" if p.reliable else " (few)"): p.tpir for p in points}
-        rows.append({**ranks, **tpir})
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
+        figures = {f"rank-{rank}": value for rank, value in cmc(result, (1, 5)).items()}
+        if not result.mated.all():
+            points = [tpir_at_fpir(result, target) for target in FPIRS]
+            figures |= {f"TPIR@FPIR {p.target:g}" + ("" if p.reliable else FEW): p.tpir for p in points}
+        rows.append(figures)
+    return averaged(rows) if rows else {}
+
+
+def check_labels(where: Path, protocol: TemplateProtocol) -> None:
+    """Raise InputError when nothing can be measured: no genuine or no impostor pair, or a search without a mate."""
+    genuine, pairs = int(protocol.pairs.same.sum()), len(protocol.pairs)
+    if genuine in (0, pairs):
+        raise InputError(f"{where}: expected genuine and impostor pairs, got {genuine} genuine of {pairs}")
+    subject = protocol.templates.subject
+    for search in protocol.searches:
+        if not np.isin(subject[search.probe], subject[search.gallery]).any():
+            raise InputError(f"{where}: no probe has its subject in gallery {search.name}")
 
 
 def counts(protocol: TemplateProtocol, templates: TemplateBench) -> dict[str, Any]:
@@ -172,24 +183,19 @@ def evaluate_ijba(options: EvalOptions, images: Path | None = None) -> EvalRepor
     report: EvalReport | None = None
     for split in splits:
         protocol = read_ijba_split(options.data, split)
+        check_labels(options.data / f"split{split}", protocol)
         bench = template_set_bench(options, protocol.templates, images or options.data, {})
         templates = TemplateBench(bench, protocol.templates)
         report = report or EvalReport("ijba", options, bench)
         report.extra[f"split {split}"] = counts(protocol, templates)
         for method in methods(bench):
             scores = templates.verify(templates.pool(method), protocol.pairs, method.kind, False)
-            figures.setdefault(method, []).append(far_figures(sort_scores(scores, protocol.pairs.same), (1e-2, 1e-3)))
+            ordered = sort_scores(scores, protocol.pairs.same)
+            figures.setdefault(method, []).append(far_figures(ordered, (1e-2, 1e-3)))
             if split == splits[0]:
-                report.add_curve(f"{method.pooling}, {method.score}", scores, protocol.pairs.same)
+                report.add_curve(f"{method.pooling}, {method.score}", ordered)
     if report is None:
         raise InputError(f"{options.data}: expected folders split1 ... split10 of IJB-A's 1:1 protocol")
     for method, rows in figures.items():
-        report.add({"pooling": method.pooling, "score": method.score}, over_splits(rows))
+        report.add({"pooling": method.pooling, "score": method.score}, averaged(rows, "over splits"))
     return report
-
-
-def over_splits(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean and standard deviation over splits of every figure."""
-    values: dict[str, NDArray[np.float64]] = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    means = {key: float(v.mean()) for key, v in values.items()}
-    return means | {f"std {key}": float(v.std()) for key, v in values.items() if key.startswith("TAR")}

@@ -36,7 +36,7 @@ def evaluate_lfw(options: EvalOptions, pairs_file: Path | None = None, what: str
             embeddings = flip_fused(bench, variance) if flip else bench.embeddings(CLEAN, variance)
             scores = score_pairs(embeddings[first], embeddings[second], score)
             report.add({"score": name, "flip": flip}, pair_figures(scores, pairs) | pair_intervals(scores, pairs))
-            report.add_curve(name + (", flip" if flip else ""), scores, pairs.same)
+            report.add_curve(name + (", flip" if flip else ""), sort_scores(scores, pairs.same))
     return report
 
 
@@ -59,7 +59,7 @@ def evaluate_view1(options: EvalOptions) -> EvalReport:
             ordered = sort_scores(scores[test], pairs.same[test])
             figures = {**far_figures(ordered, (1e-1, 1e-2)), "eer": ordered.equal_error_rate()}
             report.add({"score": name, "flip": flip}, {"accuracy": accuracy, **figures})
-            report.add_curve(name + (", flip" if flip else ""), scores[test], pairs.same[test])
+            report.add_curve(name + (", flip" if flip else ""), ordered)
     return report
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from faceunc.errors import InputError
 from faceunc.metrics.streamed import TopImpostors
 from faceunc.progress import bar
 from faceunc.protocols.megaface import Convention, read_features, read_megaface
@@ -54,6 +55,8 @@ def evaluate_megaface(files: MegaFaceFiles, show: bool | None = None) -> dict[st
     lists = read_megaface(files.probes, files.distractors, files.convention, files.probe_noise, files.distractor_noise)
     probes = _unit(read_features(files.probe_features, lists.probe_paths, files.suffix))
     mates = genuine_pairs(lists.probe_ids)
+    if not len(mates[0]):
+        raise InputError(f"{files.probes}: expected people with two probes or more, every one has a single one")
     scores = np.einsum("nd,nd->n", probes[mates[0]], probes[mates[1]])
     sizes = [size for size in SIZES if size < len(lists.distractor_paths)] + [len(lists.distractor_paths)]
     top = np.full(len(probes), -np.inf, np.float32)

@@ -20,6 +20,7 @@ from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import find_landmarks
 from faceunc.images.photos import PhotoSet
 from faceunc.images.read import unpack_images
+from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.cfp import read_cfp
 from faceunc.protocols.insightface_bin import read_bin
 from faceunc.protocols.pairs import PairProtocol
@@ -95,7 +96,7 @@ def _evaluate(what: str, bench: Bench, pairs: PairProtocol, templates: TemplateS
         scores = seen.verify(seen.pool(method), compared, method.kind, bench.options.show)
         labels = {"score": _name(method)} if single else {"pooling": method.pooling, "score": method.score}
         report.add(labels, pair_figures(scores, pairs) | pair_intervals(scores, pairs))
-        report.add_curve(", ".join(labels.values()), scores, pairs.same)
+        report.add_curve(", ".join(labels.values()), sort_scores(scores, pairs.same))
     report.extra["protocol"] = {
         "pairs": len(pairs),
         "genuine": int(pairs.same.sum()),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faceunc.embeddings import harmonic_log_var
 from faceunc.evaluation.detector_scores import detector_scores
 from faceunc.evaluation.lfw import pair_rows
-from faceunc.evaluation.report import EvalReport
+from faceunc.evaluation.report import FEW, EvalReport
 from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
 from faceunc.images.views import View
 from faceunc.metrics.bootstrap import Interval, subject_bootstrap
@@ -58,7 +58,8 @@ def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> 
             progress.update(1)
             cases = [_case(bench, pairs, part, seed, variance, score) for seed in TEST_SEEDS]
             for target in FMRS:
-                _add_rows(report, {"part": part, "score": name, "FMR": target}, cases, pairs, target)
+                few = FEW if target * int((~pairs.same).sum()) < 10 else ""
+                _add_rows(report, {"part": part, "score": name, "FMR": f"{target:g}{few}"}, cases, pairs, target)
             panels.append(Panel(f"({part}) {name}, FMR {FMRS[0]:g}", _curves(cases, pairs, FMRS[0])))
     report.extra["how"] = {
         "pair quality": "the lower of the two images'",

@@ -59,9 +59,9 @@ class EvalReport:
         """Append one row."""
         self.rows.append({**labels, **figures})
 
-    def add_curve(self, name: str, scores: NDArray[np.float32], same: NDArray[np.bool_]) -> None:
+    def add_curve(self, name: str, scores: SortedScores) -> None:
         """Keep the ROC of these scores for the figure."""
-        self.curves.append(Curve(name, *sort_scores(scores, same).curve()))
+        self.curves.append(Curve(name, *scores.curve()))
 
     def table(self) -> str:
         """The rows for a terminal, and the extra tables below them."""
@@ -75,6 +75,7 @@ class EvalReport:
             if isinstance(values, dict) and all(isinstance(v, dict) for v in values.values()):
                 text.append(f"\n{name}")
                 text.append(tabulate([{"": k, **v} for k, v in values.items()], headers="keys", floatfmt=".3f"))
+        text += [f"warning: {line}" for line in self.bench.warnings]
         text.append(f"\nphotographs: {', '.join(f'{count} {state}' for state, count in landmarks.counts().items())}")
         for variance, fit in self.bench.heads.items():
             for part, report in enumerate(fit.collapse):
@@ -96,7 +97,8 @@ class EvalReport:
                 **source.landmarks.counts(),
             },
             "detector": source.detector_name,
-            "training": None if self.bench.given_head else asdict(self.options.train),
+            "training": None if self.bench.given_head else self._training(),
+            "people of the protocol": self.bench.people,
             "heads": {
                 name: [{"sha256": h.sha256, "spread": h.head.config.spread} for h in fit.heads]
                 for name, fit in self.bench.heads.items()
@@ -105,11 +107,17 @@ class EvalReport:
             "provenance": provenance() | ({"command": self.command} if self.command else {}),
         }
 
+    def _training(self) -> dict[str, Any]:
+        """On what, and how, the cross-fitted heads were trained."""
+        photos = (self.bench.training or self.bench).source.photos
+        on = {"folder": photos.root.name, "sha256": photos.sha256}
+        return {**asdict(self.options.train), "norm": self.options.norm, "on": on}
+
     def write(self, path: Path) -> list[Path]:
         """Write ``path`` (JSON), and beside it the table (.txt) and the figure (.png). Raises OutputError."""
         from faceunc.plots.roc import save_roc
 
-        atomic_write(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
+        atomic_write(path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
         atomic_write(path.with_suffix(".txt"), (self.table() + "\n").encode())
         with atomic_path(path.with_suffix(".png")) as temporary:
             if self.save_figure:
@@ -153,12 +161,26 @@ def pair_intervals(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str
 def far_figures(scores: SortedScores, targets: Sequence[float]) -> dict[str, float]:
     """TAR at each FAR, and the achieved FAR."""
     points = [scores.tar_at_far(target) for target in targets]
-    tars = {f"TAR@FAR {p.target:g}" + ("" if p.reliable else " (few)"): p.tar for p in points}
+    tars = {f"TAR@FAR {p.target:g}" + ("" if p.reliable else FEW): p.tar for p in points}
     return {**tars, **{f"far at {p.target:g}": p.far for p in points}}
+
+
+FEW = " (few)"  # stands behind a figure's name when fewer than ten impostors are behind it
 
 
 def mean_figures(rows: list[dict[str, float]]) -> dict[str, float]:
     """Mean of every figure over seeds, and the standard deviation of each TAR between seeds."""
-    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    spread = {f"std {k} over seeds": float(np.std([row[k] for row in rows])) for k in rows[0] if k.startswith("TAR")}
-    return {**means, **spread}
+    return averaged(rows, "over seeds")
+
+
+def averaged(rows: list[dict[str, float]], over: str = "") -> dict[str, float]:
+    """Mean of every figure over rows, with the deviation of each TAR where it is said ``over`` what.
+
+    A figure is marked "(few)" when it is in any of the rows.
+    """
+    plain = [{key.removesuffix(FEW): value for key, value in row.items()} for row in rows]
+    few = {key.removesuffix(FEW) for row in rows for key in row if key.endswith(FEW)}
+    keys = [key for key in plain[0] if all(key in row for row in plain)]
+    means = {key + FEW * (key in few): float(np.mean([row[key] for row in plain])) for key in keys}
+    tars = [key for key in keys if key.startswith("TAR") and over]
+    return means | {f"std {key} {over}": float(np.std([row[key] for row in plain])) for key in tars}

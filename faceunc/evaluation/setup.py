@@ -67,7 +67,8 @@ class Bench:
     Attributes:
         options: what was asked for. source: photographs, landmarks, backbone. heads: by name in tables; where there are
             two, a photograph's person decides which embeds it. training: the bench of the people that the heads were
-            cross-fitted on, where these are not the photographs' own.
+            cross-fitted on, where these are not the photographs' own. people: how many images are of people whom the
+            heads are known not to have met, and of whom it cannot be known. warnings: for the table.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Bench:
         training: Bench | None = None,
     ) -> None:
         self.options, self.source, self.heads, self.training = options, source, heads, training
+        self.people: dict[str, int] = {}
+        self.warnings: list[str] = []
         self._features: dict[View, tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]] = {}
 
     @property
@@ -118,7 +121,7 @@ class Bench:
         if view not in self._features:
             features = self.source.features([view], self.options.show)[view]
             predictions = {name: self._predict(features, fit) for name, fit in self.heads.items()}
-            self._features[view] = (np.array(features.mean), predictions)
+            self._features[view] = (features.mean, predictions)  # the means stay on disk until rows are asked for
         return self._features[view]
 
     @torch.no_grad()
@@ -170,12 +173,16 @@ def protocol_bench(
     backbone = load_backbone(options.backbone, options.precision)
     source = FeatureSource(photos, landmarks, landmarks_name, backbone, options.cache)
     if options.train_on is None:
+        if options.norm:
+            raise InputError("--norm is for heads that are cross-fitted: give --train-on PEOPLE as well")
         if options.head is None and options.backbone != "dlib":
             raise InputError(
                 f"no head is shipped for {options.backbone}: give --head, or --train-on a folder of people"
             )
-        head = _checked_head(options.head or "dlib-pfe", [name for name in subjects if name])
-        return Bench(options, source, _one_head(head, source, np.zeros(len(photos), np.int64)))
+        head = load_head(head_path(options.head or "dlib-pfe"))
+        refuse_known_identities(head, [name for name in subjects if name], "give --train-on PEOPLE, or another --head")
+        bench = Bench(options, source, _one_head(head, source, np.zeros(len(photos), np.int64)))
+        return _count_people(bench, subjects, set(subjects))
     pairs_file = options.train_on / "pairs.txt"
     pairs = read_pairs(pairs_file) if pairs_file.is_file() else None
     training = folder_bench(replace(options, data=options.train_on, head=None), pairs)
@@ -185,7 +192,24 @@ def protocol_bench(
         part_of = dict(zip(people, fit.part.tolist(), strict=True))
         part = np.array([part_of.get(subject, 0) for subject in subjects], np.int64)
         heads[name] = CrossFit(part, fit.heads, fit.collapse)
-    return Bench(options, source, heads, training)
+    return _count_people(Bench(options, source, heads, training), subjects, set(people))
+
+
+def _count_people(bench: Bench, subjects: Sequence[str], met: set[str]) -> Bench:
+    """Say of how many images it is known that their head did not meet the person. met: names in the training data."""
+    unnamed = sum(not name for name in subjects)
+    elsewhere = sum(bool(name) and name not in met for name in subjects)
+    bench.people = {
+        "images of named people, held out": len(subjects) - unnamed - elsewhere,
+        "images of named people that are not in the training data": elsewhere,
+        "images of people that the protocol does not name": unnamed,
+    }
+    if unnamed:
+        bench.warnings.append(
+            f"{unnamed} of {len(subjects)} images are of people that the protocol does not name: "
+            "whether the head was trained on them cannot be checked"
+        )
+    return bench
 
 
 def _cross_fitted(options: EvalOptions, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:
@@ -208,14 +232,13 @@ def _checked_head(name: str | Path, identities: Sequence[str]) -> StoredHead:
     return head
 
 
-def refuse_known_identities(head: StoredHead, identities: Sequence[str]) -> None:
+def refuse_known_identities(
+    head: StoredHead, identities: Sequence[str], instead: str = "evaluate without --head (cross-fitted)"
+) -> None:
     """Raise InputError when the head was trained on any of these people, or does not say on whom it was trained."""
     known = head.card.get("identity_hashes")
     if not isinstance(known, list):
         raise InputError(f"head {head.name} does not say on whom it was trained; it cannot be evaluated honestly")
     shared = set(known) & set(hash_identities(set(identities)))
     if shared:
-        raise InputError(
-            f"head {head.name} was trained on {len(shared)} of the people in this data; "
-            "evaluate without --head (cross-fitted)"
-        )
+        raise InputError(f"head {head.name} was trained on {len(shared)} of the people in this data; {instead}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from faceunc.embeddings import Embeddings
+from faceunc.embeddings import Embeddings, concatenate
 from faceunc.evaluation.fusion_fit import FusionFit
 from faceunc.evaluation.setup import Bench
 from faceunc.images.views import View
@@ -24,6 +24,7 @@ from faceunc.scoring.pooling import Pooling, pool_templates
 
 FAILED = np.float32(-1e30)  # score of a comparison with a template that could not be enrolled
 _SEARCH_BLOCK = 4_000_000
+_PIECE = 20_000  # images that are held at once while templates are pooled
 
 
 @dataclass(frozen=True)
@@ -85,29 +86,42 @@ class TemplateBench:
 
     def pool(self, method: Method) -> Embeddings:
         """One embedding for every enrolled template."""
-        rows, images = self._images(method.variance)
-        weight = self._weight(method.weight, rows)
-        return pool_templates(images, self._template(rows), method.how, self.templates.media[rows], weight)
+        parts = []
+        for rows, template in self._pieces():
+            images, weight = self._images(method.variance, rows), self._weight(method.weight, rows)
+            parts.append(pool_templates(images, template, method.how, self.templates.media[rows], weight))
+        return concatenate(parts)
 
     def pool_fitted(self, variance: str, fits: tuple[FusionFit, FusionFit]) -> Embeddings:
         """One embedding for every enrolled template; ``fits[k]`` is used for people of part k."""
-        rows, images = self._images(variance)
-        template, media = self._template(rows), self.templates.media[rows]
-        zero, one = (pool_templates(fit.stretch(images), template, fit.pooling, media) for fit in fits)
-        part = np.zeros(len(self.enrolled), np.int64)
-        part[template] = self.bench.heads[variance].part[rows]
-        chosen = (part == 1)[:, None]
-        mean, log_var = np.where(chosen, one.mean, zero.mean), np.where(chosen, one.log_var, zero.log_var)
-        return replace(zero, mean=mean, log_var=log_var)
+        parts = []
+        for rows, template in self._pieces():
+            images, media = self._images(variance, rows), self.templates.media[rows]
+            zero, one = (pool_templates(fit.stretch(images), template, fit.pooling, media) for fit in fits)
+            part = np.zeros(len(zero), np.int64)
+            part[template] = self.bench.heads[variance].part[rows]
+            chosen = (part == 1)[:, None]
+            mean, log_var = np.where(chosen, one.mean, zero.mean), np.where(chosen, one.log_var, zero.log_var)
+            parts.append(replace(zero, mean=mean, log_var=log_var))
+        return concatenate(parts)
 
-    def _images(self, variance: str) -> tuple[NDArray[np.int64], Embeddings]:
-        """Usable rows and their embeddings, with the mirror images where these are asked for."""
-        rows = np.flatnonzero(self.usable)
+    def _pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """(usable rows, their template from 0 on) of runs of enrolled templates: few images are held at once."""
+        usable = np.flatnonzero(self.usable)
+        place = self._place[self.templates.template[usable]]
+        order = np.argsort(place, kind="stable")
+        runs = max(1, len(usable) // _PIECE)
+        edges = np.linspace(0, len(self.enrolled), runs + 1).astype(int)
+        cuts = np.searchsorted(place[order], edges)
+        for first, start, stop in zip(edges, cuts, cuts[1:], strict=False):
+            if stop > start:
+                rows = order[start:stop]
+                yield usable[rows], place[rows] - first
+
+    def _images(self, variance: str, rows: NDArray[np.int64]) -> Embeddings:
+        """Embeddings of these rows, with the mirror images where these are asked for."""
         parts = [self.bench.embeddings(view, variance, rows) for view in self._views]
-        return rows, parts[0] if len(parts) == 1 else flip_sum(*parts)
-
-    def _template(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._place[self.templates.template[rows]]
+        return parts[0] if len(parts) == 1 else flip_sum(*parts)
 
     def _weight(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         if not name:

@@ -42,7 +42,7 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
             scores = score_matrix(fused, fused, score.split()[0])[upper]
             figures.setdefault((pooling, score), []).append(far_figures(sort_scores(scores, same), TARGETS))
             if seed == TEST_SEEDS[0]:
-                report.add_curve(f"{pooling}, {score}", scores, same)
+                report.add_curve(f"{pooling}, {score}", sort_scores(scores, same))
     for (pooling, score), rows in figures.items():
         report.add({"pooling": pooling, "score": score}, mean_figures(rows))
     report.extra["templates"] = {"count": len(templates), "pairs": len(same), "genuine": int(same.sum())}

@@ -102,7 +102,7 @@ def _replicate(
         figure = np.asarray(statistic(rows), dtype=np.float64)
     except ValueError:
         return None
-    return None if np.isnan(figure).any() else figure
+    return figure if np.isfinite(figure).all() else None
 
 
 def _plain(figure: Floats) -> float | Floats:

@@ -51,7 +51,9 @@ class SortedScores:
 
     def rates(self, threshold: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(FAR, TAR) when ``score >= threshold`` accepts; any shape."""
-        cut = np.asarray(threshold, self.genuine.dtype)
+        wanted = np.asarray(threshold)
+        cut = wanted.astype(self.genuine.dtype)
+        cut = np.where(cut < wanted, np.nextafter(cut, np.inf, dtype=cut.dtype), cut)  # a score below stays below
         far = 1.0 - np.searchsorted(self.impostor, cut, "left") / len(self.impostor)
         tar = 1.0 - np.searchsorted(self.genuine, cut, "left") / len(self.genuine)
         return far, tar

@@ -38,13 +38,15 @@ class TopImpostors:
             ValueError: a target that needs more impostors than were kept, or no scores.
         """
         scores = np.asarray(genuine)
+        if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
+            raise ValueError(f"genuine must be (G,), G >= 1, finite. Got {scores.shape} instead.")
         allowed = int(target * self.count * (1 + 1e-12))
-        if not self.count or not scores.size or not 0.0 <= target <= 1.0 or allowed >= len(self._top):
-            raise ValueError(
-                f"target must be below {len(self._top) / max(1, self.count):g} and both sides have scores. "
-                f"Got {target}, {scores.size} genuine and {self.count} impostor scores."
-            )
-        cut = np.sort(self._top)[len(self._top) - 1 - allowed]
+        if not self.count:
+            raise ValueError("impostor scores must have been added. Got none instead.")
+        if not 0.0 <= target <= 1.0 or (allowed >= len(self._top) and self.count > len(self._top)):
+            raise ValueError(f"target must be in [0, {len(self._top) / self.count:g}). Got {target} instead.")
+        everything = allowed >= len(self._top)
+        cut = -np.inf if everything else np.sort(self._top)[len(self._top) - 1 - allowed]
         accepted = scores[scores > cut]
         threshold = float(accepted.min()) if len(accepted) else float("inf")
         false = int((self._top >= threshold).sum())

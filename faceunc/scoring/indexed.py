@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
@@ -44,7 +44,7 @@ def score_indexed(
     work = _cosine(embeddings) if score == "cosine" else _mls(embeddings)
     out = np.empty(len(first), np.float32)
     parts = [slice(start, start + _TASK) for start in range(0, len(first), _TASK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool, bar(score, len(first), "pair", show=show) as progress:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool, bar(score, len(first), "pair", show=show) as progress:
         for done in pool.map(lambda part: work(first[part], second[part], out[part]), parts):
             progress.update(done)
     return out

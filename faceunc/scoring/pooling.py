@@ -7,12 +7,12 @@ template. A medium is a still, or a video of which a template may hold many fram
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings, concatenate
@@ -65,8 +65,8 @@ def pool_templates(
         embeddings: of N images. template: (N,) which template an image belongs to, 0..T-1, each with an image.
         media: (N,) which medium it comes from, for ``pooling.media``; two templates may use the same number.
         weight: (N,) above 0, such as the norm of the raw embedding or the detector's score: a factor of the image's
-            embedding ("equal": as insightface multiplies its features), or of its precision ("inverse variance": an
-            image of weight 2 counts as two).
+            embedding ("equal": as insightface multiplies its features), or of its precision ("inverse variance": with
+            the posterior "bayes" an image of weight 2 counts as two).
 
     Returns:
         (T,) embeddings, ids "0".."T-1", the ``meta`` of the images. Memory beyond the result is one block a thread.
@@ -89,11 +89,11 @@ def pool_templates(
         if pooling.media and media is not None:
             inner = _starts(template[rows], media[rows])
             x, v = _reduce(x, v, inner, replace(pooling, posterior=pooling.within), w)
-            w, starts = None, np.searchsorted(inner, starts)
+            w, starts = _media_weight(w, inner, pooling), np.searchsorted(inner, starts)
         fused, log_var[first:last] = _reduce(x, v, starts, pooling, w)
         mean[first:last] = fused / np.linalg.norm(fused, axis=1, keepdims=True)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(work, _blocks(bounds, max(1, _BLOCK_ELEMENTS // embeddings.dim))))
     return Embeddings(mean, log_var, [str(row) for row in range(count)], meta=embeddings.meta)
 
@@ -159,6 +159,14 @@ def _starts(template: Ints, media: Ints) -> Ints:
     return np.flatnonzero(new)
 
 
+def _media_weight(weight: Floats | None, starts: Ints, pooling: Pooling) -> Floats | None:
+    """With equal weights a medium counts by the mean weight of its images; precisions have the weight in them."""
+    if weight is None or pooling.weights != "equal":
+        return None
+    counts = np.diff(starts, append=len(weight)).astype(np.float32)
+    return np.asarray(np.add.reduceat(weight, starts, axis=0) / counts[:, None], np.float32)
+
+
 def _reduce(
     mean: Floats, log_var: Floats, starts: Ints, pooling: Pooling, weight: Floats | None
 ) -> tuple[Floats, Floats]:
@@ -176,8 +184,10 @@ def _reduce(
 
 
 def _mean(mean: Floats, log_var: Floats, starts: Ints, counts: Ints, weight: Floats | None) -> tuple[Floats, Floats]:
-    size = np.repeat(counts, counts).astype(np.float32)[:, None]
-    share: Floats = np.reciprocal(size) if weight is None else np.divide(weight, size)
+    """Weighted means (shares that add up to 1), and the variance that they have when errors are independent."""
+    if weight is None:
+        weight = np.ones((len(mean), 1), np.float32)
+    share: Floats = np.divide(weight, np.repeat(np.add.reduceat(weight, starts, axis=0), counts, axis=0))
     variance = np.add.reduceat(share**2 * np.exp(log_var), starts, axis=0)
     return np.add.reduceat(share * mean, starts, axis=0).astype(np.float32), np.log(variance)
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
+from faceunc.evaluation.fusion_fit import FusionFit, fit_both, halves
 from faceunc.evaluation.pairs import CHIP_POINTS, CHIP_SIDE
+from faceunc.evaluation.report import averaged
 from faceunc.evaluation.setup import EvalOptions, protocol_bench
 from faceunc.evaluation.template_bench import FAILED, Method, TemplateBench
 from faceunc.images.align import align_face
@@ -21,6 +23,8 @@ from faceunc.images.read import read_image
 from faceunc.protocols.megaface import write_feature
 from faceunc.protocols.template_set import Search, TemplatePairs, TemplateSet
 from faceunc.scoring.pooling import Pooling
+from faceunc.training.crossfit import hash_identities
+from faceunc.training.loop import TrainOptions
 
 Photos = dict[str, list[Path]]
 PEOPLE, EACH = 10, 5
@@ -164,8 +168,69 @@ def test_made_protocol_from_end_to_end(photos: Photos, tmp_path: Path, capsys: p
     assert best(result, "rank-1", pooling="mean of media", score="cosine") > 0.6
     assert best(result, "TAR@FAR 0.1", pooling="mean of media", score="cosine") > 0.6
     assert set(result["fusion fitted (scalar)"]) == {"for part 0", "for part 1"}
-    assert main(["eval", "ijbc", str(made)]) in (0, 2)  # the shipped head knows some of LFW's people
-    assert "trained on" in capsys.readouterr().err
+    assert result["people of the protocol"]["images of named people, held out"] == result["protocol"]["images"]
+    assert result["training"]["on"]["folder"] == "people"
+    capsys.readouterr()
+    assert main(["eval", "ijbc", str(made)]) == 2  # the shipped head knows LFW's people
+    assert "give --train-on PEOPLE" in capsys.readouterr().err
+    assert main(["eval", "ijbc", str(made), "--norm"]) == 2
+    assert "--norm is for heads that are cross-fitted" in capsys.readouterr().err
+
+
+def test_nobody_is_embedded_or_fused_by_what_met_them(photos: Photos, tmp_path: Path) -> None:
+    """The head of every row, and the halves that its fusion was fitted on, against the person on the row."""
+    people = tmp_path / "people"
+    for name, paths in photos.items():
+        (people / name).mkdir(parents=True)
+        for path in paths:
+            (people / name / path.name).symlink_to(path)
+    names = [name for name in photos for _ in range(2)] + ["Somebody_Else"]
+    images = tuple(f"{name}/{photos[name][i % 2].name}" for i, name in enumerate(names[:-1]))
+    set_ = PhotoSet(people, (*images, images[0]))
+    points = np.tile(np.float32([[105, 113], [147, 112], [126, 137], [108, 159], [145, 158]]), (len(names), 1, 1))
+    landmarks, kind = given_landmarks(set_, points, None, tmp_path / "cache")
+    train = TrainOptions(steps=20)
+    options = EvalOptions(people, precision="float32", train_on=people, train=train, cache=tmp_path / "cache")
+    bench = protocol_bench(options, set_, landmarks, kind, names)
+    assert bench.training is not None
+    assert list(bench.people.values()) == [len(images), 1, 0]
+    everybody = set(photos)
+    for variance, fit in bench.heads.items():
+        for row, name in enumerate(names[:-1]):
+            used = fit.heads[fit.part[row]]
+            assert not set(hash_identities([name])) & set(used.card["identity_hashes"])
+        for part in (0, 1):
+            tested = {name for row, name in enumerate(names[:-1]) if fit.part[row] == part}
+            train_half, fit_half = halves(bench.training, variance, part)
+            assert not tested & (train_half | fit_half)
+            assert not train_half & fit_half
+            assert tested | train_half | fit_half == everybody
+        fits = fit_both(bench.training, variance)
+        assert [f.centre for f in fits] == [head.head.config.centre for head in fit.heads]
+        assert fit_both(bench.training, variance) == fits  # from the cache
+    unnamed = protocol_bench(options, set_, landmarks, kind, [""] * len(names))
+    assert "cannot be checked" in unnamed.warnings[0]
+
+
+def test_each_part_is_pooled_by_its_own_fit(photos: Photos, tiny_head: Path, tmp_path: Path) -> None:
+    names = list(photos)[:2]
+    images = tuple(f"{name}/{path.name}" for name in names for path in photos[name][:2])
+    set_ = PhotoSet(photos[names[0]][0].parents[1], images)
+    points = np.tile(np.float32([[105, 113], [147, 112], [126, 137], [108, 159], [145, 158]]), (4, 1, 1))
+    landmarks, kind = given_landmarks(set_, points, None, tmp_path / "cache")
+    options = EvalOptions(tmp_path, precision="float32", head=tiny_head, cache=tmp_path / "cache")
+    bench = protocol_bench(options, set_, landmarks, kind, [""] * 4)
+    variance = bench.variances[0]
+    bench.heads[variance].part[2:] = 1
+    template = np.array([0, 0, 1, 1])
+    templates = TemplateSet(images, template, np.arange(4), np.arange(2), np.array([0, 1]))
+    seen = TemplateBench(bench, templates)
+    fits = (FusionFit(1.0, 0.0, -7.0), FusionFit(1.0, 1.0, -7.0))
+    both = seen.pool_fitted(variance, fits)
+    for part, fit in enumerate(fits):
+        alone = seen.pool_fitted(variance, (fit, fit))
+        np.testing.assert_array_equal(both.log_var[part], alone.log_var[part])
+        assert not np.array_equal(both.log_var[part], seen.pool_fitted(variance, fits[::-1]).log_var[part])
 
 
 def test_what_fails_to_enrol_stays_in_every_count(photos: Photos, tiny_head: Path, tmp_path: Path) -> None:
@@ -191,6 +256,14 @@ def test_what_fails_to_enrol_stays_in_every_count(photos: Photos, tiny_head: Pat
     found = seen.identify(pooled, Search("G1", np.array([0, 3]), np.array([1, 2])), "cosine", False)
     assert found.mated.tolist() == [True, True]
     assert found.rank.tolist() == [1, 2]  # the mate of the second probe is in the gallery, but could not be enrolled
+
+
+def test_few_in_one_split_is_few_in_the_mean() -> None:
+    rows = [{"TAR@FAR 0.001 (few)": 0.5, "far at 0.001": 0.0}, {"TAR@FAR 0.001": 0.7, "far at 0.001": 0.001}]
+    for order in (rows, rows[::-1]):
+        found = averaged(order, "over splits")
+        assert found["TAR@FAR 0.001 (few)"] == pytest.approx(0.6)
+        assert found["std TAR@FAR 0.001 over splits"] == pytest.approx(0.1)
 
 
 def test_megaface(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

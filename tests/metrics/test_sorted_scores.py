@@ -63,6 +63,24 @@ def test_order_and_type_do_not_matter() -> None:
         assert other.equal_error_rate() == pytest.approx(sort_scores(scores, same).equal_error_rate())
 
 
+def test_a_float64_threshold_between_two_float32_scores() -> None:
+    """It must not be rounded down onto the lower score."""
+    ordered = sort_scores(np.float32([-2000.0001, -2000.0001]), [True, False])
+    cut = float(ordered.genuine[0]) + 4e-5
+    assert [float(rate) for rate in ordered.rates(cut)] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("same", [[0, 1, np.nan], [0, 1, 2], [0, 0.3, 0.9]])
+def test_labels_are_zero_and_one(same: list[float]) -> None:
+    with pytest.raises(ValueError, match="same must be boolean"):
+        sort_scores([0.1, 0.2, 0.3], same)
+
+
+def test_scores_are_real() -> None:
+    with pytest.raises(ValueError, match="real numbers"):
+        sort_scores(np.array([1j, 2.0]), [True, False])
+
+
 def test_neighbouring_float32_scores_are_told_apart() -> None:
     """At the magnitude of MLS a threshold plus 1e-8 is the threshold: the conservative cut must still hold."""
     low = np.float32(-2435.5)

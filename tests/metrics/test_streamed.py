@@ -34,7 +34,7 @@ def test_a_small_top_is_enough() -> None:
         large.add(block)
     for target in (0.0, 1e-5, 1e-4, 1e-3):
         assert small.tar_at_far(genuine, target) == large.tar_at_far(genuine, target)
-    with pytest.raises(ValueError, match="target must be below"):
+    with pytest.raises(ValueError, match="target must be in"):
         small.tar_at_far(genuine, 0.1)
 
 
@@ -42,7 +42,12 @@ def test_unusable_input() -> None:
     with pytest.raises(ValueError, match="keep must be"):
         TopImpostors(0)
     stream = TopImpostors(3)
-    with pytest.raises(ValueError, match="target must be"):
+    with pytest.raises(ValueError, match="impostor scores must"):
         stream.tar_at_far([1.0], 0.0)
+    stream.add([0.0, 0.5])
+    assert stream.tar_at_far([1.0, -1.0], 1.0).tar == 1.0  # everything was kept: every target can be answered
+    for genuine in ([np.nan, 5.0], [[5.0, 0.0], [5.0, 6.0]], []):
+        with pytest.raises(ValueError, match="genuine must be"):
+            stream.tar_at_far(genuine, 0.0)
     with pytest.raises(ValueError, match="finite"):
         stream.add([np.nan])

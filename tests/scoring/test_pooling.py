@@ -115,6 +115,28 @@ def test_an_image_of_weight_two_counts_as_two(images: Embeddings, template: Ints
     np.testing.assert_allclose(weighted.log_var, repeated.log_var, atol=2e-5)
 
 
+@pytest.mark.parametrize("media_first", [False, True])
+def test_a_weight_shared_by_all_images_changes_nothing(
+    images: Embeddings, template: Ints, media: Ints, media_first: bool
+) -> None:
+    plain = pool_templates(images, template, Pooling("equal", media_first), media)
+    heavy = pool_templates(images, template, Pooling("equal", media_first), media, np.full(N, 20.0))
+    np.testing.assert_allclose(heavy.mean, plain.mean, atol=1e-6)
+    np.testing.assert_allclose(heavy.log_var, plain.log_var, atol=1e-5)
+
+
+def test_weighted_media_variance_is_that_of_the_weighted_mean(images: Embeddings, template: Ints, media: Ints) -> None:
+    weight = np.random.default_rng(6).uniform(0.5, 3, N)
+    pooled = pool_templates(images, template, Pooling("equal", media=True), media, weight)
+    for t in range(T):
+        rows = np.flatnonzero(template == t)
+        size = np.array([(media[rows] == media[row]).sum() for row in rows])
+        share = weight[rows] / size
+        share /= share.sum()
+        variance = (share[:, None] ** 2 * np.exp(images.log_var[rows].astype(np.float64))).sum(0)
+        np.testing.assert_allclose(pooled.log_var[t], np.log(variance), atol=1e-5)
+
+
 @pytest.mark.parametrize("pooling", [Pooling(), Pooling("equal"), Pooling(media=True), Pooling("equal", media=True)])
 def test_laws_of_every_pooling(images: Embeddings, template: Ints, media: Ints, pooling: Pooling) -> None:
     pooled = pool_templates(images, template, pooling, media)
