@@ -26,7 +26,7 @@ from faceunc.scoring.embedded import score_pairs
 
 Floats = NDArray[np.float64]
 FMRS = (1e-2, 1e-3)
-LIMIT = 0.2
+LIMITS = (0.2, 0.5)
 GRID = np.linspace(0.0, 0.5, 51)
 REPLICATES = 500
 RANDOM, ORACLE = "random", "oracle"
@@ -63,11 +63,11 @@ def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> 
             panels.append(Panel(f"({part}) {name}, FMR {FMRS[0]:g}", _curves(cases, pairs, FMRS[0])))
     report.extra["how"] = {
         "pair quality": "the lower of the two images'",
-        "area": f"under FNMR over 0 to {LIMIT:g} discarded, divided by {LIMIT:g} x FNMR at 0; 1 = tells nothing",
-        "area, fixed": "genuine pairs discarded, the threshold that of 0% discard",
-        "area, re-chosen": "genuine and impostor pairs discarded together, the threshold chosen anew",
-        "low, high": f"95% over {REPLICATES} resamples of the subjects",
+        "area to 20% (50%)": "under FNMR over 0 to .2 (.5) discarded, divided by .2 (.5) x FNMR at 0; 1 tells nothing",
+        "area, gain": "genuine pairs are discarded, the threshold is that of 0% discard",
+        "re-chosen": "genuine and impostor pairs are discarded together, the threshold is chosen anew",
         "gain": f"the measure's area less that of sigma ({bench.variances[-1]}): above 0, sigma is the better",
+        "low, high (JSON)": f"ends of 95% intervals over {REPLICATES} resamples of the subjects",
     }
     report.save_figure = lambda path: save_edc(panels, path, f"{bench.source.backbone.spec.name}: FNMR against discard")
     return report
@@ -101,13 +101,12 @@ def _add_rows(
 ) -> None:
     """A row a measure: area with interval, FNMR after 0, 10 and 20% discarded; the same with re-chosen thresholds."""
     names = [*cases[0].qualities, ORACLE]
-    sigma = [i for i, name in enumerate(names) if name.startswith("sigma")][
-        -1
-    ]  # named before any figure: the scalar one
+    sigma = [i for i, name in enumerate(names) if name.startswith("sigma")][-1]  # the scalar head's, named beforehand
 
     def areas(rows: NDArray[np.int64]) -> Floats:
+        """(area or gain, measure, limit)."""
         found = np.mean([list(_areas(case, pairs, target, rows)) for case in cases], axis=0)
-        return np.concatenate([found, found - found[sigma]])
+        return np.stack([found, found - found[sigma]])
 
     curves = _curves(cases, pairs, target)
     try:
@@ -117,34 +116,35 @@ def _add_rows(
         interval = None
     for i, name in enumerate(names):
         fixed, again = curves[name]
-        figures = {} if interval is None else _area_figures(interval, i, len(names) + i)
+        figures = {} if interval is None else _area_figures(interval, i)
         figures |= {f"FNMR at {share:.0%}": float(np.interp(share, GRID, fixed)) for share in (0.0, 0.1, 0.2)}
         if again is not None and again[0] > 0:
-            inside = GRID <= LIMIT + 1e-9
-            figures["area, re-chosen"] = float(np.trapezoid(again[inside], GRID[inside]) / (LIMIT * again[0]))
+            for limit in LIMITS:
+                inside = limit + 1e-9 >= GRID
+                area = np.trapezoid(again[inside], GRID[inside]) / (limit * again[0])
+                figures[f"re-chosen, area to {limit:.0%}"] = float(area)
         report.add({**labels, "quality": name}, figures)
 
 
-def _area_figures(interval: Interval, area: int, gain: int) -> dict[str, float]:
-    """Area and gain of one measure, each with the ends of its interval."""
-    value, low, high = (np.asarray(part) for part in (interval.value, interval.low, interval.high))
-    return {
-        "area, fixed": float(value[area]),
-        "low": float(low[area]),
-        "high": float(high[area]),
-        "gain": float(value[gain]),
-        "gain low": float(low[gain]),
-        "gain high": float(high[gain]),
-    }
+def _area_figures(interval: Interval, measure: int) -> dict[str, float]:
+    """Areas and gains of one measure, each with the ends of its interval."""
+    ends = {"": interval.value, "low ": interval.low, "high ": interval.high}
+    figures = {}
+    for column, limit in enumerate(LIMITS):
+        for row, what in enumerate(("area", "gain")):
+            for end, values in ends.items():
+                figures[f"{end}{what} to {limit:.0%}"] = float(np.asarray(values)[row, measure, column])
+    return figures
 
 
-def _areas(case: Case, pairs: PairProtocol, target: float, rows: NDArray[np.int64]) -> Iterator[float]:
-    """Area under the fixed-threshold curve by every measure, on a resample of the pairs."""
+def _areas(case: Case, pairs: PairProtocol, target: float, rows: NDArray[np.int64]) -> Iterator[list[float]]:
+    """Areas under the fixed-threshold curve by every measure, one a limit, on a resample of the pairs."""
     scores, same = case.scores[rows], pairs.same[rows]
     threshold = sort_scores(scores, same).tar_at_far(target).threshold
     genuine = rows[same]
     for quality in [*case.qualities.values(), oracle_quality(case.scores < threshold)]:
-        yield edc_area(edc_fixed(case.scores[genuine], quality[genuine], threshold), LIMIT)
+        curve = edc_fixed(case.scores[genuine], quality[genuine], threshold)
+        yield [edc_area(curve, limit) for limit in LIMITS]
 
 
 def _curves(cases: list[Case], pairs: PairProtocol, target: float) -> dict[str, tuple[Floats, Floats | None]]:

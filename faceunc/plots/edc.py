@@ -53,7 +53,8 @@ def save_edc(panels: Sequence[Panel], path: Path, title: str) -> None:
             ax.set(xlabel="share discarded", ylabel="FNMR", xlim=(0, 0.5))
             ax.set_ylim(bottom=0)
             ax.grid(alpha=0.3)
-    axes[0][0].legend(fontsize=8)
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
     figure.suptitle(title)
     figure.savefig(path, dpi=110, format="png")
 

@@ -31,10 +31,10 @@ def test_areas_are_the_metric_of_every_measure() -> None:
     genuine = pairs.same
     for value, quality in zip(found, case.qualities.values(), strict=False):
         curve = edc_fixed(case.scores[genuine], quality[genuine], threshold)
-        assert value == pytest.approx(edc_area(curve, rejection.LIMIT))
-    true, nothing, random, oracle = found
-    assert oracle < true < nothing
-    assert random == pytest.approx(1.0)
+        assert value == pytest.approx([edc_area(curve, limit) for limit in rejection.LIMITS])
+    for true, nothing, random, oracle in zip(*found, strict=True):
+        assert oracle < true < nothing
+        assert random == pytest.approx(1.0)
 
 
 def test_curves_begin_at_the_same_error() -> None:
