@@ -20,7 +20,7 @@ which cross-fits two heads on the same people, so that nobody is embedded by a h
 """
 _CHECK = """Say what is in DIR (or in a .bin file): which protocols, what is missing, counts against the published ones,
 duplicates, images that cannot be read, and what each of these means. Known: LFW (View 1, View 2), XQLFW, CFP, YTF,
-IJB-A, IJB-B, IJB-C (NIST's csv files or insightface's layout), insightface's .bin files.
+IJB-A, IJB-B, IJB-C (NIST's csv files or insightface's layout), insightface's .bin files; not MegaFace's lists.
 
 Exit code: 0 when all is well, 1 when there are problems, 2 when nothing of a protocol is there."""
 

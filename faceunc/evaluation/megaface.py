@@ -80,6 +80,7 @@ def evaluate_megaface(files: MegaFaceFiles, show: bool | None = None) -> dict[st
         "trials": len(scores),
         "distractors": len(lists.distractor_paths),
         "left out as noisy": {"probes": lists.noisy_probes, "distractors": lists.noisy_distractors},
+        "lines of the noise lists that name no listed image": lists.unmatched_noise,
         "rank-1 by distractors": rank_one,
         "verification": {
             f"TAR@FAR {p.target:g}" + ("" if p.reliable else " (few)"): {"TAR": p.tar, "achieved FAR": p.far}

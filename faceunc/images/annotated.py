@@ -28,7 +28,7 @@ def given_landmarks(
     """Landmarks from a protocol's five points (N, 5, 2), and their name for cache keys.
 
     Every image is read once to know that it can be. A score (N,) of 0 or less says that the detector failed: the state
-    is then ``no_face``. Without scores all are 1.
+    is then ``no_face``. Without scores all are 1. Points, their size and scores stay as given whatever the state is.
     """
     scores = np.ones(len(photos), np.float32) if score is None else score
     name = "given-" + _hash(points, scores)
@@ -50,9 +50,10 @@ def boxed_landmarks(
     """Landmarks inside a protocol's boxes (N, 4): x, y, width, height; and their name for cache keys.
 
     The detector's last stage looks at the box, then again at the square around the points that it found. Where it does
-    not see a face, the state is ``no_face``.
+    not see a face, the state is ``no_face``, and the points are those of a face that fills the box. The face size is
+    always the box's side (square root of its area); it and the score are NaN only where the image is unreadable.
     """
-    name = "boxed-" + _hash(box)
+    name = "boxed-2-" + _hash(box)  # 2: points since squares are of whole pixels both ways
     scorer = FaceScorer()
 
     def find(rows: range, pool: ThreadPoolExecutor) -> list[Row]:

@@ -43,7 +43,7 @@ class FaceScorer:
         """
         if not len(images):
             return np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
-        corner, side = face_squares(points)
+        corner, side = (np.round(values) for values in face_squares(points))  # whole pixels, for both ways
         patches = np.stack([_patch(i, c, s) for i, c, s in zip(images, corner, side, strict=True)])
         values = torch.from_numpy(patches).permute(0, 3, 1, 2).float().sub(127.5).mul(0.0078125)
         _, places, probability = self._network(values)
@@ -62,19 +62,20 @@ def face_squares(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDA
 
 
 def _patch(image: NDArray[np.uint8], corner: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
-    """The square cut out, black where it leaves the image, at the network's size."""
-    if side > 4 * max(
-        image.shape[:2]
-    ):  # a box that has nothing to do with this image; and padding it would take gigabytes
-        return np.zeros((_INPUT, _INPUT, 3), np.uint8)
-    size = max(1, round(side))
-    left, top = (round(value) for value in corner)
-    box = image[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)]
-    if box.size == 0:
-        return np.zeros((_INPUT, _INPUT, 3), np.uint8)
-    above, before = max(0, -top), max(0, -left)
-    below, after = size - above - box.shape[0], size - before - box.shape[1]
-    if above or before or below or after:
-        box = np.asarray(cv2.copyMakeBorder(box, above, below, before, after, cv2.BORDER_CONSTANT), np.uint8)
-    how = cv2.INTER_AREA if size >= _INPUT else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(box, (_INPUT, _INPUT), interpolation=how), np.uint8)
+    """The square of whole pixels cut out, black where it leaves the image, at the network's size.
+
+    Only what is visible is ever scaled, so a square of any size takes no memory.
+    """
+    patch = np.zeros((_INPUT, _INPUT, 3), np.uint8)
+    size, (left, top) = int(side), (int(value) for value in corner)
+    x1, x2 = max(0, left), min(image.shape[1], left + size)
+    y1, y2 = max(0, top), min(image.shape[0], top + size)
+    if x1 >= x2 or y1 >= y2:
+        return patch
+    columns = slice(*(round((x - left) * _INPUT / size) for x in (x1, x2)))
+    rows = slice(*(round((y - top) * _INPUT / size) for y in (y1, y2)))
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    if width and height:
+        how = cv2.INTER_AREA if size >= _INPUT else cv2.INTER_LINEAR
+        patch[rows, columns] = cv2.resize(image[y1:y2, x1:x2], (width, height), interpolation=how)
+    return patch

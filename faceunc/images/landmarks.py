@@ -27,14 +27,21 @@ _CHUNK = 400
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What detection found on every photograph of a set.
+    """Where the face is on every photograph of a set, and how that is known.
+
+    ``points``, ``face_size`` and ``score`` hold numbers that are no detection where ``state`` is not 0. Which ones
+    depends on where the landmarks come from: ``find_landmarks`` (detection), ``given_landmarks`` (a protocol's five
+    points) or ``boxed_landmarks`` (a protocol's box).
 
     Attributes:
-        points: float32 (N, 5, 2); where no face was found, those of a centred face (LFW's rule: a pair is never
-            dropped).
+        points: float32 (N, 5, 2), never NaN where the protocol's are not (LFW's rule: a pair is never dropped). Where
+            no face was found or the file is unreadable: detection has those of a centred face, a box those of a face
+            that fills it; given points are always as given.
         state: uint8 (N,), index into :data:`STATES`.
-        face_size: float32 (N,), side of the face in pixels; NaN where none was found.
-        score: float32 (N,), the detector's probability; NaN where none was found.
+        face_size: float32 (N,), side of the face in pixels. Detection: NaN where no face was found. A box: its own
+            side, NaN where the file is unreadable. Given points: always the one that they tell.
+        score: float32 (N,), the detector's probability. Detection: NaN where no face was found. A box: what the last
+            stage said, also where that was too low, NaN where the file is unreadable. Given points: always as given.
     """
 
     points: NDArray[np.float32]
@@ -71,7 +78,10 @@ def find_landmarks(photos: PhotoSet, detector: FaceDetector, cache: Path, show: 
 
 
 def collect_landmarks(count: int, folder: Path, find: Finder, what: str, show: bool | None = None) -> Landmarks:
-    """Rows of ``find`` for all of ``count`` photographs, kept chunk by chunk in ``folder``."""
+    """Rows of ``find`` for all of ``count`` photographs, kept chunk by chunk in ``folder``. None is fine too."""
+    if not count:
+        empty = np.empty(0, np.float32)
+        return Landmarks(np.empty((0, 5, 2), np.float32), np.empty(0, np.uint8), empty, empty)
     parts = []
     with bar(what, count, show=show) as progress, ThreadPoolExecutor(2) as pool:
         for start in range(0, count, _CHUNK):

@@ -60,6 +60,8 @@ def check_protocol(
 ) -> Findings:
     """Look for every protocol that is known in ``root`` (a folder, or a ``.bin`` file) and check what is there.
 
+    MegaFace's lists are not covered: a folder that holds nothing else is refused as unknown.
+
     Args:
         images: folder that the image paths are relative to, where it is not the protocol's.
         read_images: decode every image of the protocol; False only looks whether the files exist.
@@ -220,13 +222,30 @@ def _templates(what: str, protocol: TemplateProtocol) -> Findings:
     yield Finding(GOOD, f"{what}: {facts}; {len(pairs)} pairs, {int(pairs.same.sum())} genuine")
     for search in protocol.searches:
         yield Finding(GOOD, f"{what}: gallery {search.name} of {len(search.gallery)}, {len(search.probe)} probes")
-    yield from _duplicates(
-        "images inside one template", list(zip(templates.images, templates.template.tolist(), strict=True))
-    )
+    owner = templates.template_ids[templates.template].tolist()
+    rows = [f"{image} in template {number}" for image, number in zip(templates.images, owner, strict=True)]
+    yield from _duplicates("images inside one template", rows)
+    yield from _template_pairs(protocol)
     if templates.score is not None:
         failed = int((templates.score <= 0).sum())
         if failed:
             yield Finding(NOTE, f"{failed} images with a detector score of 0", "failed detections: they fail to enrol")
+
+
+def _template_pairs(protocol: TemplateProtocol) -> Findings:
+    """Comparisons that are listed again, in either order, and those of a template with itself."""
+    ids, pairs = protocol.templates.template_ids, protocol.pairs
+    low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+    distinct, times = np.unique(low * len(ids) + high, return_counts=True)
+    repeated = np.flatnonzero(times > 1)
+    if len(repeated):
+        a, b = (int(ids[place]) for place in divmod(int(distinct[repeated[0]]), len(ids)))
+        first = f"first templates {a} and {b} ({times[repeated[0]]} times)"
+        yield Finding(NOTE, f"{len(repeated)} pairs are listed more than once, {first}", "they count with their number")
+    itself = np.flatnonzero(low == high)
+    if len(itself):
+        text = f"{len(itself)} pairs compare a template with itself, first template {ids[low[itself[0]]]}"
+        yield Finding(PROBLEM, text, "they are always right: drop them")
 
 
 def _duplicates(what: str, items: Iterable[object]) -> Findings:

@@ -17,6 +17,7 @@ from faceunc.errors import InputError
 from faceunc.protocols.template_set import Ints, TemplateSet
 
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
+_FAR = 100_000  # no photograph has as many pixels a side
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,22 @@ class Columns:
         return np.array([self._number(int, row, text, name) for row, text in enumerate(self.values[name])], np.int64)
 
     def boxes(self) -> NDArray[np.float32] | None:
-        """x, y, width, height as float32 (R, 4), or None when a column is missing. Raises InputError as above."""
+        """x, y, width, height as float32 (R, 4), or None when a column is missing.
+
+        Raises:
+            InputError: naming the first line with something else than numbers below 100,000, or an empty box.
+        """
         if any(name not in self.values for name in BOX):
             return None
         columns = [[self._number(float, row, text, name) for row, text in enumerate(self.values[name])] for name in BOX]
-        return np.array(columns, np.float32).T
+        boxes = np.array(columns).T
+        wrong = (np.abs(boxes) >= _FAR).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            what = f"a box with width and height above 0, all numbers below {_FAR:,}"
+            got = ", ".join(f"{value:g}" for value in boxes[row].tolist())
+            raise InputError(f"{self.path}, line {self.lines[row]}: expected {what}. Got {got} instead.")
+        return boxes.astype(np.float32)
 
     def _number(self, kind: type[int] | type[float], row: int, text: str, name: str) -> int | float:
         try:
@@ -120,12 +132,16 @@ def read_integers(path: Path, columns: int, delimiter: str | None) -> NDArray[np
 def _blame(path: Path, columns: int, delimiter: str | None, reason: str) -> NoReturn:
     with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
-            fields = [field.strip().removeprefix("-") for field in line.split(delimiter)]
-            fits = len(fields) == columns and all(f.isascii() and f.isdecimal() and len(f) < 10 for f in fields)
-            if line.strip() and not fits:
+            fields = [field.strip() for field in line.split(delimiter)]
+            if line.strip() and not (len(fields) == columns and all(map(_is_int32, fields))):
                 got = line.strip()[:80]
                 raise InputError(f"{path}, line {number}: expected {columns} integers. Got {got!r} instead.")
     raise InputError(f"{path}: expected {columns} integers a line ({reason})")
+
+
+def _is_int32(text: str) -> bool:
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    return digits.isascii() and digits.isdecimal() and len(digits) < 1000 and -(2**31) <= int(text) < 2**31
 
 
 def line_of(path: Path, row: int) -> int:

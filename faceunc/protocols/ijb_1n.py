@@ -26,7 +26,7 @@ def read_1n(folders: list[Path], name: str, required: tuple[str, ...], optional:
     """The tables "G1", "G2" (or "S1", "S2") and "probe" of the first folder that has a gallery; empty without one.
 
     Raises:
-        InputError: one of the three files is missing, or as in :func:`read_columns`.
+        InputError: one of the three files is missing, a template is in two of them, or as in :func:`read_columns`.
     """
     for folder in folders:
         for letter in LETTERS:
@@ -34,8 +34,18 @@ def read_1n(folders: list[Path], name: str, required: tuple[str, ...], optional:
             if any((folder / f"{name}_1N_{stem}.csv").is_file() for stem in stems.values()):
                 stems["probe"] = "probe_mixed"
                 paths = {part: folder / f"{name}_1N_{stem}.csv" for part, stem in stems.items()}
-                return {part: read_columns(path, required, optional) for part, path in paths.items()}
+                tables = {part: read_columns(path, required, optional) for part, path in paths.items()}
+                _refuse_shared(tables)
+                return tables
     return {}
+
+
+def _refuse_shared(tables: Tables) -> None:
+    """A gallery template that is also a probe would be found for certain."""
+    parts = [np.unique(table.integers("TEMPLATE_ID")) for table in tables.values()]
+    distinct, times = np.unique(np.concatenate(parts), return_counts=True)
+    if (times > 1).any():
+        raise InputError(f"{folder_of(tables)}: template {distinct[times > 1][0]} is in two of the 1N files")
 
 
 def folder_of(tables: Tables) -> Path:

@@ -86,10 +86,6 @@ def _folders(root: Path) -> list[Path]:
 def _templates(tables: Tables) -> TemplateSet:
     rows = column(tables, "TEMPLATE_ID")
     ids, template, subject = group_templates(rows, column(tables, "SUBJECT_ID"), folder_of(tables))
-    parts = [np.unique(table.integers("TEMPLATE_ID")) for table in tables.values()]
-    distinct, times = np.unique(np.concatenate(parts), return_counts=True)
-    if (times > 1).any():
-        raise InputError(f"{folder_of(tables)}: template {distinct[times > 1][0]} is in two of the 1N files")
     images = tuple(name for table in tables.values() for name in table.values["FILE"])
     listed = all("MEDIA_ID" in table.values for table in tables.values())
     media = column(tables, "MEDIA_ID") if listed else _media_of_names(images)

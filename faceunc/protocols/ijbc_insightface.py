@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from faceunc.errors import InputError
 from faceunc.protocols.csv_table import line_of, pair_positions, read_integers
 from faceunc.protocols.ijb_1n import check_name, read_1n, searches_of, subjects_of
-from faceunc.protocols.template_set import TemplatePairs, TemplateProtocol, TemplateSet, subjects_from_pairs
+from faceunc.protocols.template_set import (
+    TemplatePairs,
+    TemplateProtocol,
+    TemplateSet,
+    complete_subjects,
+    subjects_from_pairs,
+)
 
 
 def face_file(root: Path, name: str) -> Path:
@@ -26,14 +32,15 @@ def read_insightface(root: Path, name: str) -> TemplateProtocol:
 
     Images are ``loose_crop/<image>``, with five landmarks and the detector's score. With the three 1N csv files in
     ``meta/`` (all or none) templates have their subjects and there is a search for each gallery; without them
-    templates that genuine pairs link count as one subject.
+    templates that genuine pairs link count as one subject. So do templates that the csv files do not name: theirs is
+    the subject of a template that a genuine pair links them to, else a new one with a number above the others.
 
     Args:
         root: the folder that holds ``meta`` and ``loose_crop``. name: "ijbb" or "ijbc".
 
     Raises:
         InputError: a missing file, a line that does not fit, two lists of images that differ, a pair of an unknown
-            template, a template of two subjects, or a label that the subjects contradict.
+            template, a template of two subjects or in two 1N files, or a label that the subjects contradict.
     """
     check_name(name)
     meta = root / "meta"
@@ -43,9 +50,8 @@ def read_insightface(root: Path, name: str) -> TemplateProtocol:
     tables = read_1n([meta], name, ("TEMPLATE_ID", "SUBJECT_ID"))
     if not tables:
         return TemplateProtocol(replace(templates, subject=subjects_from_pairs(len(templates), pairs)), pairs)
-    subject = subjects_of(templates, tables)
-    first, second = subject[pairs.first], subject[pairs.second]
-    if ((first >= 0) & (second >= 0) & ((first == second) != pairs.same)).any():
+    subject = complete_subjects(subjects_of(templates, tables), pairs)
+    if ((subject[pairs.first] == subject[pairs.second]) != pairs.same).any():
         raise InputError(f"{path}: the labels contradict the subjects of the 1N csv files beside it")
     return TemplateProtocol(replace(templates, subject=subject), pairs, searches_of(templates, tables))
 
@@ -55,12 +61,14 @@ def _templates(faces: Path, landmarks: Path) -> TemplateSet:
     images, numbers = _image_lines(faces, 2)
     again, points = _image_lines(landmarks, 11)
     if images != again:
-        together = enumerate(zip(images, again, strict=False), 1)
-        row = next((row for row, (a, b) in together if a != b), min(len(images), len(again)) + 1)
-        raise InputError(f"{landmarks}, line {row}: expected the images of {faces.name} in the same order")
-    fractions = (numbers % 1 != 0).any(axis=1)
-    if fractions.any():
-        raise InputError(f"{faces}, line {int(fractions.argmax()) + 1}: expected 'image template media', two integers")
+        together = enumerate(zip(images, again, strict=False))
+        row = next((row for row, (a, b) in together if a != b), min(len(images), len(again)))
+        line = line_of(landmarks, min(row, len(again) - 1)) + int(row >= len(again))
+        raise InputError(f"{landmarks}, line {line}: expected the images of {faces.name} in the same order")
+    wrong = ((numbers % 1 != 0) | (np.abs(numbers) >= 2**53)).any(axis=1)  # above, float64 merges integers
+    if wrong.any():
+        line = line_of(faces, int(wrong.argmax()))
+        raise InputError(f"{faces}, line {line}: expected 'image template media', two integers")
     ids, template = np.unique(numbers[:, 0].astype(np.int64), return_inverse=True)
     return TemplateSet(
         images=tuple(f"loose_crop/{image}" for image in images),
@@ -74,11 +82,16 @@ def _templates(faces: Path, landmarks: Path) -> TemplateSet:
 
 
 def _image_lines(path: Path, numbers: int) -> tuple[list[str], NDArray[np.float64]]:
-    """Lines of an image's name and some numbers: the R names, and the numbers as float64 (R, ``numbers``)."""
+    """Lines of an image's name and some numbers: the R names, and the numbers as float64 (R, ``numbers``).
+
+    Blank lines are skipped.
+    """
     names, values = [], array("d")
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
                 try:
                     image, *texts = line.split()
                     row = [float(text) for text in texts]

@@ -58,11 +58,18 @@ def read_bin(path: Path) -> BinProtocol:
     if len(bins) != 2 * len(same) or len(same) < FOLDS:
         got = f"Got {len(bins)} images and {len(same)} labels instead."
         raise InputError(f"{path}: expected two images for each of at least {FOLDS} labels. {got}")
+    if sum(_bytes_of(image) for image in bins) > size:
+        raise InputError(f"{path}: expected images of their own, got some that are listed again and again")
     images = [_image(image, row, path) for row, image in enumerate(bins)]
     names = [f"{row:06d}" for row in range(len(images))]
     blocks = np.array_split(np.arange(len(same)), FOLDS)
     fold = np.repeat(np.arange(FOLDS), [len(block) for block in blocks]).astype(np.int64)
     return BinProtocol(images, PairProtocol(tuple(names[::2]), tuple(names[1::2]), same, fold))
+
+
+def _bytes_of(image: object) -> int:
+    raw = image.raw if isinstance(image, PlainArray) else image
+    return len(raw) if isinstance(raw, bytes) else 0
 
 
 def _labels(labels: object, path: Path) -> NDArray[np.bool_]:

@@ -16,10 +16,11 @@ def read_pairs(path: str | Path) -> PairProtocol:
     """Read a file in the layout of LFW's ``pairs.txt``.
 
     Line 1 is ``folds<TAB>n`` (View 2) or ``n`` (View 1, one fold); then per fold n genuine lines ``name i j`` and n
-    impostor lines ``nameA i nameB j``, in this order. No pair is ever dropped or moved.
+    impostor lines ``nameA i nameB j``, in this order. No pair is ever dropped or moved. Numbers are plain digits.
 
     Raises:
-        InputError: missing file, or a line or count that does not fit (the message names the line).
+        InputError: missing file, or a line or count that does not fit (the message names the line): an impostor pair
+            of one person and a genuine pair of one photograph with itself do not.
     """
     path = Path(path)
     try:
@@ -70,7 +71,7 @@ def _people(images: tuple[str, ...]) -> tuple[str, ...]:
 
 def _header(lines: list[list[str]], path: Path) -> tuple[int, int]:
     fields = lines[0] if lines else []
-    if not 1 <= len(fields) <= 2 or not all(f.isdecimal() and len(f) < 10 and int(f) > 0 for f in fields):
+    if not 1 <= len(fields) <= 2 or not all(_is_number(f) and int(f) > 0 for f in fields):
         got = " ".join(fields) or "an empty file"
         raise InputError(f"{path}, line 1: expected 'folds n' or 'n' (as in {_VIEW1}). Got {got!r} instead.")
     numbers = [int(field) for field in fields]
@@ -78,18 +79,20 @@ def _header(lines: list[list[str]], path: Path) -> tuple[int, int]:
 
 
 def _row(fields: list[str], number: int, path: Path) -> tuple[str, str, bool]:
-    try:
-        if len(fields) == 3:
-            name, i, j = fields
-            return image_id(name, int(i)), image_id(name, int(j)), True
-        if len(fields) == 4:
-            name_a, a, name_b, b = fields
-            return image_id(name_a, int(a)), image_id(name_b, int(b)), False
-    except ValueError:
-        pass
-    raise InputError(
-        f"{path}, line {number}: expected 'name i j' or 'nameA i nameB j'. Got {' '.join(fields)!r} instead."
-    )
+    what = "'name i j' or 'nameA i nameB j'"
+    if len(fields) in (3, 4) and _is_number(fields[1]) and _is_number(fields[-1]):
+        (name_a, a), (name_b, b) = fields[:2], (fields[-2] if len(fields) == 4 else fields[0], fields[-1])
+        if len(fields) == 4 and name_a == name_b:
+            what = "two people"
+        elif len(fields) == 3 and int(a) == int(b):
+            what = "two photographs"
+        elif int(a) > 0 and int(b) > 0:
+            return image_id(name_a, int(a)), image_id(name_b, int(b)), len(fields) == 3
+    raise InputError(f"{path}, line {number}: expected {what}. Got {' '.join(fields)[:200]!r} instead.")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def image_id(name: str, number: int) -> str:

@@ -35,6 +35,7 @@ class MegaFaceProtocol:
         probe_paths, probe_ids: image and person of each probe, P. distractor_paths: images, M.
         convention: "raw" or "cleaned"; results of the two are not comparable.
         noisy_probes, noisy_distractors: how many were left out as noisy (0 in "raw").
+        unmatched_noise: lines of the two noise lists that name no listed image.
     """
 
     probe_paths: tuple[str, ...]
@@ -43,6 +44,7 @@ class MegaFaceProtocol:
     convention: Convention
     noisy_probes: int = 0
     noisy_distractors: int = 0
+    unmatched_noise: int = 0
 
 
 def read_megaface(
@@ -58,10 +60,12 @@ def read_megaface(
         probes: JSON with ``path`` and ``id``. distractors: JSON with ``path``.
         convention: "raw" takes every image; "cleaned" leaves out those that the noise lists name.
         probe_noise, distractor_noise: text, one image a line (a path as in the list, or a bare file name; lines with
-            ``#`` are comments). "cleaned" needs both, "raw" refuses them.
+            ``#`` are comments). As in insightface's lists, the name is the second field of a line with tabs.
+            "cleaned" needs both, "raw" refuses them.
 
     Raises:
-        InputError: a list that does not fit, or noise lists that do not fit the convention or the images.
+        InputError: a list that does not fit, or noise lists that do not fit the convention or the images: more than
+            half of a list's lines name no image, or a bare file name stands for several.
     """
     if convention not in ("raw", "cleaned"):
         raise InputError(f"convention must be raw or cleaned. Got {convention!r} instead.")
@@ -75,7 +79,8 @@ def read_megaface(
         return MegaFaceProtocol(paths, ids, others, "raw")
     if probe_noise is None or distractor_noise is None:
         raise InputError("the cleaned convention needs two noise lists, of the probes and of the distractors")
-    kept, rest = _clean(paths, probe_noise), _clean(others, distractor_noise)
+    kept, unmatched = _clean(paths, probe_noise)
+    rest, unmatched_others = _clean(others, distractor_noise)
     return MegaFaceProtocol(
         probe_paths=tuple(paths[row] for row in kept),
         probe_ids=tuple(ids[row] for row in kept),
@@ -83,17 +88,37 @@ def read_megaface(
         convention="cleaned",
         noisy_probes=len(paths) - len(kept),
         noisy_distractors=len(others) - len(rest),
+        unmatched_noise=unmatched + unmatched_others,
     )
 
 
-def _clean(paths: Sequence[str], noise: Path) -> list[int]:
-    """Rows of the images that a noise list does not name."""
-    lines = [line.strip() for line in _text(noise, "a list of noisy images").splitlines()]
-    noisy = {line for line in lines if line and not line.startswith("#")}
-    kept = [row for row, path in enumerate(paths) if path not in noisy and path.rsplit("/", 1)[-1] not in noisy]
-    if len(kept) == len(paths):
-        raise InputError(f"{noise}: none of its {len(noisy)} lines names one of the {len(paths)} listed images")
-    return kept
+def _clean(paths: Sequence[str], noise: Path) -> tuple[list[int], int]:
+    """Rows of the images that a noise list does not name, and how many of its lines name no image."""
+    known = set(paths)
+    by_name: dict[str, set[str]] = {}
+    for path in known:
+        by_name.setdefault(path.rsplit("/", 1)[-1], set()).add(path)
+    noisy: set[str] = set()
+    unmatched: list[int] = []
+    total = 0
+    for number, line in enumerate(_text(noise, "a list of noisy images").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        total += 1
+        fields = line.strip().split("\t")
+        name = fields[1].strip() if len(fields) > 1 else fields[0]
+        matches = by_name.get(name, set()) if "/" not in name else {name} & known
+        if len(matches) > 1:
+            raise InputError(f"{noise}, line {number}: {name[:80]!r} names {len(matches)} images, give its path")
+        if not matches:
+            unmatched.append(number)
+        noisy |= matches
+    if not total:
+        raise InputError(f"{noise}: expected a list of noisy images, it names none")
+    if 2 * len(unmatched) > total:
+        got = f"{len(unmatched)} of its {total} lines name none of the {len(paths)} listed images"
+        raise InputError(f"{noise}, line {unmatched[0]}: expected a listed image, {got}")
+    return [row for row, path in enumerate(paths) if path not in noisy], len(unmatched)
 
 
 def _text(path: Path, what: str) -> str:

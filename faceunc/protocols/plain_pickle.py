@@ -23,6 +23,8 @@ from faceunc.errors import InputError
 
 _CODES = {"u1": "u1", "uint8": "u1", "b1": "b1", "bool": "b1", "?": "b1"}
 _NDARRAY = object()  # stands for the class numpy.ndarray
+_MOST_OPCODES = 2_000_000  # some 20 an image; each may make an object a hundred times its size
+_MOST_ARGUMENTS = 8
 
 
 def load_plain(data: bytes, path: Path) -> Any:
@@ -98,7 +100,9 @@ def _dtype(name: object, *flags: object) -> _DType:
     text = name.decode("latin1") if isinstance(name, bytes) else name
     code = _CODES.get(text.removeprefix("|")) if isinstance(text, str) else None
     if code is None or len(flags) > 2:
-        raise pickle.UnpicklingError(f"refused an array of {str(text)[:20]!r}, only uint8 and bool are read")
+        # Never an object's own text: that of nested tuples doubles with every level.
+        what = repr(text[:20]) if isinstance(text, str) else type(text).__name__
+        raise pickle.UnpicklingError(f"refused an array of {what}, only uint8 and bool are read")
     return _DType(code)
 
 
@@ -133,16 +137,37 @@ _REFUSED = (
 )
 
 
+def _reduce(reader: Any) -> None:
+    """A call, of a few arguments: the base class would spread bytes of any length into single numbers."""
+    if not isinstance(reader.stack[-1], tuple) or len(reader.stack[-1]) > _MOST_ARGUMENTS:
+        raise pickle.UnpicklingError("refused a call with other arguments than a short tuple")
+    pickle._Unpickler.dispatch[pickle.REDUCE[0]](reader)
+
+
+def _counted(opcode: Callable[[Any], None]) -> Callable[[Any], None]:
+    def run(reader: Any) -> None:
+        reader.steps += 1
+        if reader.steps > _MOST_OPCODES:
+            raise pickle.UnpicklingError(f"refused more than {_MOST_OPCODES:,} instructions")
+        opcode(reader)
+
+    return run
+
+
+_OPCODES = {
+    **pickle._Unpickler.dispatch,
+    **dict.fromkeys((code[0] for code in _REFUSED), _refuse_opcode),
+    pickle.BYTEARRAY8[0]: pickle._Unpickler.dispatch[pickle.BINBYTES8[0]],  # which allocates no more than there is
+    pickle.REDUCE[0]: _reduce,
+}
+
+
 class _Reader(pickle._Unpickler):
-    dispatch = {  # noqa: RUF012, the base class has it as this
-        **pickle._Unpickler.dispatch,
-        **dict.fromkeys((code[0] for code in _REFUSED), _refuse_opcode),
-        pickle.BYTEARRAY8[0]: pickle._Unpickler.dispatch[pickle.BINBYTES8[0]],  # which allocates no more than there is
-    }
+    dispatch = {code: _counted(opcode) for code, opcode in _OPCODES.items()}  # noqa: RUF012, as the base class has it
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding="bytes")
-        self._left = len(data)
+        self._left, self.steps = len(data), 0
 
     def find_class(self, module_name: str, global_name: str) -> object:
         """What stands for a global name. Raises UnpicklingError for all but the few that arrays and bytes need."""

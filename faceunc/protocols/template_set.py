@@ -113,3 +113,16 @@ def subjects_from_pairs(templates: int, pairs: TemplatePairs) -> Ints:
     first, second = pairs.first[pairs.same], pairs.second[pairs.same]
     links = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(templates, templates))
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
+
+
+def complete_subjects(known: Ints, pairs: TemplatePairs) -> Ints:
+    """Subjects (T,) with the unknown ones (-1) told by genuine pairs, so that no two people share the number -1.
+
+    A template that genuine pairs link to one of a known subject is that subject's; else its connected component is a
+    subject of its own, with a number above the known ones.
+    """
+    component = subjects_from_pairs(len(known), pairs)
+    names = int(known.max(initial=-1)) + 1 + np.arange(len(known))
+    rows = np.flatnonzero(known >= 0)
+    names[component[rows]] = known[rows]
+    return np.where(known >= 0, known, names[component])

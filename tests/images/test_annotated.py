@@ -185,3 +185,20 @@ def test_boxes_without_a_face(faces: PhotoSet, tmp_path: Path, box: tuple[float,
 def test_a_box_far_larger_than_the_photograph(faces: PhotoSet, tmp_path: Path) -> None:
     found, _ = boxed_landmarks(faces.subset([0]), np.array([[0, 0, 1e7, 1e7]], np.float32), tmp_path, show=False)
     assert found.state.tolist() == [1]
+
+
+def test_no_images(tmp_path: Path) -> None:
+    none = PhotoSet(tmp_path, ())
+    given, _ = given_landmarks(none, np.empty((0, 5, 2), np.float32), None, tmp_path / "cache", show=False)
+    boxed, _ = boxed_landmarks(none, np.empty((0, 4), np.float32), tmp_path / "cache", show=False)
+    for found in (given, boxed):
+        assert found.points.shape == (0, 5, 2)
+        assert len(found.state) == len(found.face_size) == len(found.score) == 0
+        assert found.counts() == {"found": 0, "no_face": 0, "unreadable": 0}
+
+
+def test_a_box_without_a_face_keeps_its_size_and_score(faces: PhotoSet, tmp_path: Path) -> None:
+    found, _ = boxed_landmarks(faces.subset([0]), np.array([[0, 0, 30, 40]], np.float32), tmp_path, show=False)
+    assert found.state.tolist() == [1]
+    assert found.face_size[0] == pytest.approx(np.sqrt(1200))
+    assert 0 <= found.score[0] < FOUND

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from faceunc.images.detect import Detection, FaceDetector
-from faceunc.images.face_score import FOUND, FaceScorer, face_squares
+from faceunc.images.face_score import FOUND, FaceScorer, _patch, face_squares
 from faceunc.images.read import read_image
 
 Image = NDArray[np.uint8]
@@ -156,3 +158,45 @@ def test_squares_move_and_grow_with_their_points(points: Points) -> None:
     assert ((points > corner[:, None]) & (points < (corner + side[:, None])[:, None])).all()
     assert (np.abs(centre - points.mean(axis=1)) < 0.1 * side[:, None]).all()
     assert face_squares(np.zeros((1, 5, 2)))[1].tolist() == [1.0]
+
+
+def test_points_are_mapped_back_from_the_square_that_was_cut_out(
+    scorer: FaceScorer, images: list[Image], points: Points
+) -> None:
+    """A guess that moves by less than a pixel, inside the same square of whole pixels, gives the same points."""
+    guess = points.astype(np.float64)
+    corner, _ = face_squares(guess)
+    shift = 0.98 * (np.round(corner) - corner)
+    score, found = scorer(images, guess)
+    again, moved = scorer(images, guess + shift[:, None])
+    assert np.abs(shift).max() > 0.3
+    np.testing.assert_allclose(moved, found, atol=1e-4)
+    np.testing.assert_allclose(again, score, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [30, 96, 100, 333])
+def test_a_patch_is_the_padded_square_made_small(size: int) -> None:
+    """Against padding with black first, which takes memory."""
+    ramp = np.add.outer(np.arange(200), np.arange(240)) / 2
+    image = np.repeat(ramp[:, :, None], 3, axis=2).astype(np.uint8)
+    for left, top in ((20, 30), (-size // 3, 10), (240 - size // 2, 200 - size // 2), (-5, -size // 2)):
+        padded = cv2.copyMakeBorder(image, 500, 500, 500, 500, cv2.BORDER_CONSTANT)
+        how = cv2.INTER_AREA if size >= 48 else cv2.INTER_LINEAR
+        square = padded[500 + top : 500 + top + size, 500 + left : 500 + left + size]
+        whole = cv2.resize(square, (48, 48), interpolation=how).astype(int)
+        patch = _patch(image, np.array([left, top], float), float(size)).astype(int)
+        different = np.abs(patch - whole) > 6
+        assert different.mean() < 0.05  # only where picture and black meet
+    inside = cv2.resize(image[30 : 30 + 96, 20 : 20 + 96], (48, 48), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(_patch(image, np.array([20.0, 30.0]), 96.0), inside)
+
+
+@pytest.mark.parametrize("side", [3.9 * 2000, 1e7, 1e15])
+def test_a_large_square_takes_no_memory(side: float) -> None:
+    image = np.full((2000, 2000, 3), 200, np.uint8)
+    tracemalloc.start()
+    patch = _patch(image, np.round(np.array([-side / 2, -side / 2])), side)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    assert (patch > 0).any() == (side < 1e5)

@@ -10,6 +10,7 @@ import pytest
 
 from faceunc.errors import InputError
 from faceunc.protocols.ijbc import PUBLISHED, counts, read_ijb, read_insightface, read_nist
+from faceunc.protocols.template_set import TemplatePairs, complete_subjects
 
 # templates 1 (subject 50) and 2 (60) are the galleries; 10 and 11 (50), 12 (60) and 13 (70, in no gallery) are probes
 FACES = ["1.jpg 1 5", "2.jpg 1 5", "3.jpg 2 6", "4.jpg 10 7", "5.jpg 11 8", "6.jpg 12 9", "7.jpg 12 10", "8.jpg 13 11"]
@@ -129,6 +130,9 @@ def test_damaged_insightface_files(insightface: Path, file: str, change: str) ->
     ("file", "line", "text", "message"),
     [
         ("face_tid_mid", 2, "3.jpg 1.5 5", "line 3: expected 'image template media'"),
+        ("face_tid_mid", 2, "\n3.jpg 1e300 5", "line 4: expected 'image template media', two integers"),
+        ("face_tid_mid", 2, "3.jpg 2 -1e300", "line 3: expected 'image template media', two integers"),
+        ("name_5pts_score", 2, "\nx.jpg 0 0 0 0 0 0 0 0 0 0 1", r"name_5pts_score\.txt, line 4: expected the images"),
         (
             "face_tid_mid",
             2,
@@ -152,6 +156,52 @@ def test_lists_of_different_length(insightface: Path) -> None:
     write(insightface / "meta" / "ijbc_face_tid_mid.txt", FACES[:-1])
     with pytest.raises(InputError, match=r"name_5pts_score\.txt, line 8: expected the images"):
         read_insightface(insightface, "ijbc")
+    write(insightface / "meta" / "ijbc_face_tid_mid.txt", [*FACES, "9.jpg 14 12"])
+    with pytest.raises(InputError, match=r"name_5pts_score\.txt, line 9: expected the images"):
+        read_insightface(insightface, "ijbc")
+
+
+def test_blank_lines_are_skipped(insightface: Path) -> None:
+    before = read_insightface(insightface, "ijbc").templates
+    for path in (insightface / "meta").iterdir():
+        path.write_text("\n" + path.read_text() + "\n \n")
+    after = read_insightface(insightface, "ijbc").templates
+    assert after.images == before.images
+    assert after.template.tolist() == before.template.tolist()
+
+
+def test_a_gallery_template_that_is_a_probe_too(insightface: Path) -> None:
+    """As in NIST's layout."""
+    write_1n(insightface / "meta")
+    write(insightface / "meta" / "ijbc_1N_probe_mixed.csv", [*PROBE, "1,50,img/1.png,9,1,2,3,4"])
+    with pytest.raises(InputError, match="meta: template 1 is in two of the 1N files"):
+        read_insightface(insightface, "ijbc")
+
+
+def test_templates_that_no_table_names_get_subjects(insightface: Path) -> None:
+    """Template 11 is linked to one of subject 50; 13 to nobody, and is somebody new."""
+    write_1n(insightface / "meta")
+    probes = [row for row in PROBE if not row.startswith(("11,", "13,"))]
+    write(insightface / "meta" / "ijbc_1N_probe_mixed.csv", probes)
+    subject = read_insightface(insightface, "ijbc").templates.subject.tolist()
+    assert subject[:5] == [50, 60, 50, 50, 60]
+    assert subject[5] > 60
+    write(insightface / "meta" / "ijbc_template_pair_label.txt", [*LABELS, "2 11 1"])  # 11 cannot be both
+    with pytest.raises(InputError, match="the labels contradict"):
+        read_insightface(insightface, "ijbc")
+
+
+def test_unknown_subjects_are_never_one() -> None:
+    """Templates 3 and 4 are one person, 5 and 6 are two more."""
+    pairs = TemplatePairs(np.array([0, 1, 3, 5, 0]), np.array([1, 2, 4, 6, 3]), np.array([1, 1, 1, 0, 0], bool))
+    subject = complete_subjects(np.array([8, -1, -1, -1, -1, -1, -1, 9]), pairs).tolist()
+    assert subject[:3] == [8, 8, 8]
+    assert subject[3] == subject[4]
+    assert len({8, 9, subject[3], subject[5], subject[6]}) == 5
+    assert min(subject[3:7]) > 9
+    nobody = complete_subjects(np.full(8, -1), pairs)
+    assert len(np.unique(nobody)) == 5
+    assert nobody.min() >= 0
 
 
 def test_nist(nist: Path) -> None:

@@ -9,6 +9,7 @@ import pickle
 import resource
 import struct
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,3 +281,30 @@ def test_missing_folder_and_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(insightface_bin, "MAX_BYTES", 10)
     with pytest.raises(InputError, match="at most 10 bytes"):
         read_bin(write(tmp_path, pickle.dumps((ENCODED, SAME))))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02cnumpy\ndtype\nN" + b"2\x86" * 40 + b"\x85R.",  # a name of 2^40 parts
+        b"\x80\x02cnumpy\ndtype\nB" + (5_000_000).to_bytes(4, "little") + bytes(5_000_000) + b"R.",
+        b"\x80\x02" + b"]" * 3_000_000 + b"a" * 2_999_999 + b".",
+    ],
+    ids=["text that doubles", "bytes spread into arguments", "lists in lists"],
+)
+def test_a_small_file_cannot_take_time_or_memory(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bomb.bin").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="expected a pickle of images and labels"):
+        read_bin(tmp_path / "bomb.bin")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(data) + 300_000_000
+
+
+def test_one_image_listed_again_and_again(tmp_path: Path) -> None:
+    image = np.zeros((40, 40, 3), np.uint8)
+    (tmp_path / "shared.bin").write_bytes(pickle.dumps(([image] * 40, [True, False] * 10)))
+    with pytest.raises(InputError, match="listed again and again"):
+        read_bin(tmp_path / "shared.bin")

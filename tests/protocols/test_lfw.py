@@ -69,6 +69,11 @@ def test_rows_of_a_small_file(tmp_path: Path) -> None:
         ([*GOOD[:4], "Ann", *GOOD[5:]], 5),
         ([*GOOD[:4], "", "Ann", *GOOD[5:]], 6),  # blank lines count
         (["", *GOOD[:1], "", *GOOD[2:]], 5),
+        ([*GOOD[:4], "Ann\t1_0\tBob\t2", *GOOD[5:]], 5),
+        ([*GOOD[:4], "Ann\t\u0661\tBob\t2", *GOOD[5:]], 5),
+        ([*GOOD[:4], "Ann\t+1\tBob\t2", *GOOD[5:]], 5),
+        ([*GOOD[:4], "Ann\t1\tBob\t" + "9" * 5000, *GOOD[5:]], 5),
+        (["2\t\u0662", *GOOD[1:]], 1),
     ],
 )
 def test_malformed_files_name_the_line(tmp_path: Path, lines: list[str], line: int) -> None:
@@ -76,6 +81,19 @@ def test_malformed_files_name_the_line(tmp_path: Path, lines: list[str], line: i
     with pytest.raises(InputError, match=f"line {line}:") as caught:
         read_pairs(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "message"),
+    [
+        (3, "Ann\t1\tAnn\t2", "line 4: expected two people. Got 'Ann 1 Ann 2'"),
+        (2, "Ann\t1\t1", "line 3: expected two photographs. Got 'Ann 1 1'"),
+        (2, "Ann\t1\t01", "line 3: expected two photographs"),
+    ],
+)
+def test_pairs_that_are_not_what_they_say(tmp_path: Path, row: int, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_pairs(write(tmp_path, [*GOOD[:row], text, *GOOD[row + 1 :]]))
 
 
 def test_a_promise_of_many_pairs_allocates_nothing(tmp_path: Path) -> None:

@@ -96,6 +96,41 @@ def test_cleaned_leaves_noisy_images_out(tmp_path: Path, lists: tuple[Path, Path
     assert protocol.probe_ids == ("Ann", "Bob")
     assert protocol.distractor_paths == ("1/b.jpg", "2/a.jpg")
     assert (protocol.convention, protocol.noisy_probes, protocol.noisy_distractors) == ("cleaned", 1, 1)
+    assert protocol.unmatched_noise == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "unmatched"),
+    [
+        ("1\t1/a.jpg\n2\t2/a.jpg\n", ("1/b.jpg",), 0),  # insightface's: the name is the second field
+        ("1\t1/a.jpg\tblurred\n", ("1/b.jpg", "2/a.jpg"), 0),
+        ("b.jpg\r\n  # 9/9.jpg\n9/b.jpg\n", ("1/a.jpg", "2/a.jpg"), 1),  # another folder's b.jpg is no match
+        ("1/a.jpg\n1/a.jpg\n", ("1/b.jpg", "2/a.jpg"), 0),
+    ],
+)
+def test_lines_of_noise_lists(
+    tmp_path: Path, lists: tuple[Path, Path], text: str, kept: tuple[str, ...], unmatched: int
+) -> None:
+    (tmp_path / "p.txt").write_text("Ann_2.png\n")
+    (tmp_path / "d.txt").write_text(text)
+    protocol = read_megaface(*lists, "cleaned", tmp_path / "p.txt", tmp_path / "d.txt")
+    assert (protocol.distractor_paths, protocol.unmatched_noise) == (kept, unmatched)
+    assert protocol.noisy_distractors == 3 - len(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1/b.jpg\na.jpg\n", r"d\.txt, line 2: 'a\.jpg' names 2 images"),
+        ("1/b.jpg\n# x\n3/c.jpg\n3/d.jpg\n", r"d\.txt, line 3: .* 2 of its 3 lines name none of the 3"),
+        ("# nothing\n", r"d\.txt: .* it names none"),
+    ],
+)
+def test_noise_lists_that_do_not_fit(tmp_path: Path, lists: tuple[Path, Path], text: str, message: str) -> None:
+    (tmp_path / "p.txt").write_text("Ann_2.png\n")
+    (tmp_path / "d.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_megaface(*lists, "cleaned", tmp_path / "p.txt", tmp_path / "d.txt")
 
 
 def test_convention_and_noise_lists_must_agree(tmp_path: Path, lists: tuple[Path, Path]) -> None:
@@ -107,7 +142,7 @@ def test_convention_and_noise_lists_must_agree(tmp_path: Path, lists: tuple[Path
         read_megaface(*lists, "raw", None, noise)
     with pytest.raises(InputError, match="needs two noise lists"):
         read_megaface(*lists, "cleaned", noise)
-    with pytest.raises(InputError, match=r"noise\.txt: none of its 1 lines names one of the 3"):
+    with pytest.raises(InputError, match=r"noise\.txt, line 1: .* 1 of its 1 lines name none of the 3"):
         read_megaface(*lists, "cleaned", noise, noise)
     with pytest.raises(InputError, match="raw or cleaned"):
         read_megaface(*lists, "refined")  # type: ignore[arg-type]
