@@ -73,7 +73,8 @@ def run_make(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Print the findings; problems go to stderr as well counted at the end."""
-    from faceunc.protocols.check import PROBLEM, check_protocol
+    from faceunc.protocols.check import check_protocol
+    from faceunc.protocols.findings import PROBLEM
 
     problems = 0
     for finding in check_protocol(args.data, args.images, not args.quick):

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from faceunc.errors import ImageError, InputError
+from faceunc.errors import InputError
 from faceunc.images.photos import identity_folder
-from faceunc.images.read import read_image, unpack_images
-from faceunc.progress import bar
+from faceunc.images.read import unpack_images
 from faceunc.protocols.cfp import read_cfp
+from faceunc.protocols.findings import (
+    GOOD,
+    NOTE,
+    PROBLEM,
+    Finding,
+    Findings,
+    expected_count,
+    image_findings,
+    pair_findings,
+    template_findings,
+)
 from faceunc.protocols.ijba import ijba_splits, read_ijba_split
 from faceunc.protocols.ijbc import PUBLISHED, counts, read_ijb
 from faceunc.protocols.insightface_bin import read_bin
 from faceunc.protocols.lfw import read_pairs
-from faceunc.protocols.pairs import PairProtocol
-from faceunc.protocols.template_set import TemplateProtocol
 from faceunc.protocols.ytf import read_ytf, video_frames
 
-GOOD, NOTE, PROBLEM = "ok", "note", "problem"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the check: ``level`` ("ok", "note", "problem"), what was found, and what that means."""
-
-    level: str
-    text: str
-    meaning: str = ""
-
-
-Findings = Iterator[Finding]
 BIN_PAIRS = {"cfp_ff": 7000, "cfp_fp": 7000, "vgg2_fp": 5000}
 BIN_PAIRS |= dict.fromkeys(("lfw", "agedb_30", "calfw", "cplfw"), 6000)
 LFW_SIZE = (13_233, 5_749)  # photographs, people
@@ -46,12 +36,6 @@ PAIRS = {
     "pairsDevTrain.txt": ("LFW View 1, training part", 2200),
     "pairsDevTest.txt": ("LFW View 1, test part", 1000),
     "xqlfw_pairs.txt": ("XQLFW", 6000),
-}
-_IMAGE_MEANING = {
-    "missing": "not downloaded, or another folder: these images fail to enrol",
-    "truncated": "a download that broke off: get the file again; the image fails to enrol",
-    "not_an_image": "often an error page saved under the image's name; the image fails to enrol",
-    "unreadable": "the system refuses to read the file (permissions, disk)",
 }
 
 
@@ -74,8 +58,8 @@ def check_protocol(
     found = False
     looks = (_bin, _cfp, _ytf, _ijba, _ijb)
     findings = itertools.chain(
-        _lfw(root, images or root, lambda base, names: _images(images or base, names, read_images, show)),
-        *(look(root, lambda base, names: _images(images or base, names, read_images, show)) for look in looks),
+        _lfw(root, images or root, lambda base, names: image_findings(images or base, names, read_images, show)),
+        *(look(root, lambda base, names: image_findings(images or base, names, read_images, show)) for look in looks),
     )
     for finding in findings:
         found = True
@@ -101,7 +85,7 @@ def _bin_file(root: Path, look: LookAtImages) -> Findings:
         return
     pairs = protocol.pairs
     yield Finding(GOOD, f"{root.name}: {len(pairs)} pairs, {pairs.same.sum()} genuine, read without running anything")
-    yield from _expected("pairs", len(pairs), BIN_PAIRS.get(root.stem))
+    yield from expected_count("pairs", len(pairs), BIN_PAIRS.get(root.stem))
     with tempfile.TemporaryDirectory() as folder:
         names = unpack_images(protocol.images, Path(folder), False)
         yield from look(Path(folder), [str(Path(folder) / name) for name in names])
@@ -115,7 +99,7 @@ def _lfw(root: Path, images: Path, look: LookAtImages) -> Findings:
             except InputError as error:
                 yield Finding(PROBLEM, str(error), "the pair file is damaged: get it again")
                 continue
-            yield from _pairs(what, pairs, published)
+            yield from pair_findings(what, pairs, published)
             yield from look(root, pairs.images)
     if (root / "pairs.txt").is_file():
         try:
@@ -126,7 +110,7 @@ def _lfw(root: Path, images: Path, look: LookAtImages) -> Findings:
         for what, value, published in zip(
             ("photographs", "people"), (len(photos), len(set(photos.identities))), LFW_SIZE, strict=True
         ):
-            yield from _expected(what, value, published)
+            yield from expected_count(what, value, published)
 
 
 def _cfp(root: Path, look: LookAtImages) -> Findings:
@@ -139,7 +123,7 @@ def _cfp(root: Path, look: LookAtImages) -> Findings:
         except InputError as error:
             yield Finding(PROBLEM, str(error), "the archive was not unpacked completely")
             continue
-        yield from _pairs(f"CFP-{kind}", pairs, 7000)
+        yield from pair_findings(f"CFP-{kind}", pairs, 7000)
         images |= set(pairs.images)
     yield from look(root, sorted(images))
 
@@ -153,7 +137,7 @@ def _ytf(root: Path, look: LookAtImages) -> Findings:
     except InputError as error:
         yield Finding(PROBLEM, str(error), "splits.txt is damaged: get it again")
         return
-    yield from _pairs("YTF", pairs, 5000)
+    yield from pair_findings("YTF", pairs, 5000)
     bases = [path for path in (root, root / "frame_images_DB", root / "aligned_images_DB") if path.is_dir()]
     base = max(bases, key=lambda path: sum((path / video).is_dir() for video in pairs.images))
     frames = {video: video_frames(base, video, None) for video in pairs.images}
@@ -173,7 +157,7 @@ def _ijba(root: Path, look: LookAtImages) -> Findings:
         except InputError as error:
             yield Finding(PROBLEM, str(error), "the protocol file is damaged or incomplete")
             continue
-        yield from _templates(f"IJB-A split {split}", protocol)
+        yield from template_findings(f"IJB-A split {split}", protocol)
         images |= set(protocol.templates.images)
     if splits and len(splits) < 10:
         yield Finding(NOTE, f"{len(splits)} of IJB-A's 10 splits are here", "comparable figures are means over all ten")
@@ -190,104 +174,15 @@ def _ijb(root: Path, look: LookAtImages) -> Findings:
         except InputError as error:
             yield Finding(PROBLEM, str(error), "a file of the protocol is missing or damaged")
             continue
-        yield from _templates(name.upper().replace("IJB", "IJB-"), protocol)
+        yield from template_findings(name.upper().replace("IJB", "IJB-"), protocol)
         if (root / "manifest.json").is_file():
             yield Finding(NOTE, "made by 'faceunc protocol make-ijb'", "not the published protocol: counts are its own")
         else:
             for what, value, expected in zip(published._fields, counts(protocol), published, strict=True):
-                yield from _expected(what, value, expected)
+                yield from expected_count(what, value, expected)
         yield from look(root, list(dict.fromkeys(protocol.templates.images)))
 
 
 def _has(root: Path, name: str) -> bool:
     folders = [root / name for name in (".", "meta", "protocols", "protocol")] if root.is_dir() else []
     return any(path for folder in folders for path in folder.glob(f"{name}_*"))
-
-
-def _pairs(what: str, pairs: PairProtocol, published: int) -> Findings:
-    facts = f"{len(pairs)} pairs ({pairs.same.sum()} genuine), {pairs.num_folds} fold(s), {len(pairs.images)} images"
-    yield Finding(GOOD, f"{what}: {facts}")
-    yield from _expected("pairs", len(pairs), published)
-    sides = [tuple(sorted(pair)) for pair in zip(pairs.first, pairs.second, strict=True)]
-    yield from _duplicates("pairs", sides)
-    itself = sum(a == b for a, b in sides)
-    if itself:
-        yield Finding(PROBLEM, f"{itself} pairs compare an image with itself", "they are always right: drop them")
-
-
-def _templates(what: str, protocol: TemplateProtocol) -> Findings:
-    templates, pairs = protocol.templates, protocol.pairs
-    media = len(np.unique(np.stack([templates.template, templates.media]), axis=1).T)
-    facts = f"{len(templates.images)} images in {media} media of {len(templates)} templates"
-    yield Finding(GOOD, f"{what}: {facts}; {len(pairs)} pairs, {int(pairs.same.sum())} genuine")
-    for search in protocol.searches:
-        yield Finding(GOOD, f"{what}: gallery {search.name} of {len(search.gallery)}, {len(search.probe)} probes")
-    owner = templates.template_ids[templates.template].tolist()
-    rows = [f"{image} in template {number}" for image, number in zip(templates.images, owner, strict=True)]
-    yield from _duplicates("images inside one template", rows)
-    yield from _template_pairs(protocol)
-    if templates.score is not None:
-        failed = int((templates.score <= 0).sum())
-        if failed:
-            yield Finding(NOTE, f"{failed} images with a detector score of 0", "failed detections: they fail to enrol")
-
-
-def _template_pairs(protocol: TemplateProtocol) -> Findings:
-    """Comparisons that are listed again, in either order, and those of a template with itself."""
-    ids, pairs = protocol.templates.template_ids, protocol.pairs
-    low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
-    distinct, times = np.unique(low * len(ids) + high, return_counts=True)
-    repeated = np.flatnonzero(times > 1)
-    if len(repeated):
-        a, b = (int(ids[place]) for place in divmod(int(distinct[repeated[0]]), len(ids)))
-        first = f"first templates {a} and {b} ({times[repeated[0]]} times)"
-        yield Finding(NOTE, f"{len(repeated)} pairs are listed more than once, {first}", "they count with their number")
-    itself = np.flatnonzero(low == high)
-    if len(itself):
-        text = f"{len(itself)} pairs compare a template with itself, first template {ids[low[itself[0]]]}"
-        yield Finding(PROBLEM, text, "they are always right: drop them")
-
-
-def _duplicates(what: str, items: Iterable[object]) -> Findings:
-    repeated = [(item, times) for item, times in Counter(items).items() if times > 1]
-    if repeated:
-        first, times = repeated[0]
-        text = f"{len(repeated)} {what} are listed more than once, first {first} ({times} times)"
-        yield Finding(NOTE, text, "they count with their number; two boxes in one image are no mistake")
-
-
-def _expected(what: str, value: int, published: int | None) -> Findings:
-    if published is None:
-        return
-    if value == published:
-        yield Finding(GOOD, f"{value:,} {what}, as published")
-    else:
-        yield Finding(PROBLEM, f"{value:,} {what}, published: {published:,}", "figures are not comparable with others'")
-
-
-def _images(root: Path, names: Sequence[str], read: bool, show: bool | None) -> Findings:
-    """How many images are there, and every kind of failure with its first example."""
-    kinds: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-
-    def failure(name: str) -> tuple[str, str] | None:
-        try:
-            if read:
-                read_image(root / name)
-            elif not (root / name).is_file():
-                return "missing", f"{root / name}: no such file"
-        except ImageError as error:
-            return error.kind, str(error)
-        return None
-
-    with ThreadPoolExecutor() as pool, bar("images", len(names), show=show) as progress:
-        for found in pool.map(failure, names):
-            progress.update(1)
-            if found:
-                kinds[found[0]] += 1
-                examples.setdefault(*found)
-    good = len(names) - sum(kinds.values())
-    yield Finding(GOOD if good else NOTE, f"{good} of {len(names)} images {'can be read' if read else 'are there'}")
-    for kind, count in kinds.most_common():
-        meaning = _IMAGE_MEANING.get(kind, "the image cannot be used: it fails to enrol")
-        yield Finding(PROBLEM, f"{count} images {kind.replace('_', ' ')}, first {examples[kind]}", meaning)

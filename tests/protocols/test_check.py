@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from faceunc.errors import InputError
-from faceunc.protocols.check import GOOD, NOTE, PROBLEM, Finding, check_protocol
+from faceunc.protocols.check import check_protocol
+from faceunc.protocols.findings import GOOD, NOTE, PROBLEM, Finding
 
 FACES = ["1.jpg 1 5", "2.jpg 1 5", "3.jpg 2 6", "4.jpg 10 7", "5.jpg 11 8"]
 LABELS = ["1 10 1", "2 11 1", "1 11 0", "2 10 0"]

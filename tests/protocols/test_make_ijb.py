@@ -20,7 +20,8 @@ from faceunc.images.landmarks import find_landmarks
 from faceunc.images.photos import PhotoSet, identity_folder
 from faceunc.images.read import read_image
 from faceunc.protocols import make_ijb as module
-from faceunc.protocols.check import PROBLEM, check_protocol
+from faceunc.protocols.check import check_protocol
+from faceunc.protocols.findings import PROBLEM
 from faceunc.protocols.ijb_plan import Plan, PlanOptions, plan_ijb
 from faceunc.protocols.ijbc import counts, read_ijb
 from faceunc.protocols.make_ijb import CROP_SIDE, make_ijb
