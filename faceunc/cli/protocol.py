@@ -63,11 +63,15 @@ def run_make(args: argparse.Namespace) -> int:
     from faceunc.storage import cache_dir
 
     options = PlanOptions(args.seed, args.video_share, max_photos=args.max_photos, pairs=args.pairs)
+    complete = (args.out / "manifest.json").is_file()
     facts = make_ijb(identity_folder(args.data), args.out, cache_dir(), options)
     for name, value in facts.items():
         if name not in ("options", "provenance"):
             print(f"{name:40s} {value}")
-    print(f"written: {args.out}")
+    if complete:
+        print(f"complete already, nothing was written or checked ('faceunc protocol check' does that): {args.out}")
+    else:
+        print(f"written: {args.out}")
     return 0
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
-from faceunc.evaluation.fusion_fit import fit_both
+from faceunc.evaluation.fusion_fit import FusionFit, fit_both
 from faceunc.evaluation.report import FEW, EvalReport, averaged, far_figures
 from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
@@ -43,30 +43,43 @@ def evaluate_ijb(options: EvalOptions, name: str, images: Path | None = None, fl
     """
     protocol = read_ijb(options.data, name)
     check_labels(options.data, protocol)
-    bench = template_set_bench(options, protocol.templates, images or options.data, subject_names(options.data))
-    run = _Run(protocol, TemplateBench(bench, protocol.templates, flip), EvalReport(name, options, bench))
+    # without the 1N files the reader numbers the subjects itself, and the names would go to others
+    names = subject_names(options.data) if protocol.searches else {}
+    bench = template_set_bench(options, protocol.templates, images or options.data, names)
+    fits = _fits(bench)
+    run = _Run(protocol, TemplateBench(bench, protocol.templates, flip), EvalReport(name, options, bench), bool(fits))
     chosen = list(methods(bench))
     with bar("methods", len(chosen), "method", show=options.show) as progress:
         for method in chosen:
             run.add(method.pooling, method.score, method.kind, run.templates.pool(method))
             progress.update(1)
-    for variance in bench.variances if bench.training else []:
-        fits = fit_both(bench.training, variance)  # type: ignore[arg-type]
-        pooled = run.templates.pool_fitted(variance, fits)
+    for variance, both in fits.items():
+        pooled = run.templates.pool_fitted(variance, both)
         run.add(f"inverse variance, media ({variance})", "mls fitted", "mls", pooled)
-        run.report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(fits)}
+        run.report.extra[f"fusion fitted ({variance})"] = {f"for part {k}": asdict(fit) for k, fit in enumerate(both)}
     run.report.extra["protocol"] = {**counts(protocol, run.templates), "flip": flip}
     run.report.extra["gain"] = {"against mean of media, cosine": run.gain(options.show)}
     run.report.save_figure = lambda path: save_ijb(run.report, path)
     return run.report
 
 
+def _fits(bench: Bench) -> dict[str, tuple[FusionFit, FusionFit]]:
+    """Fusion for every head that is cross-fitted; none, with a warning, when there are too few people to fit it on."""
+    if bench.training is None:
+        return {}
+    try:
+        return {variance: fit_both(bench.training, variance) for variance in bench.variances}
+    except InputError as error:
+        bench.warnings.append(f"too few training people to fit the fusion of templates: {error}")
+        return {}
+
+
 class _Run:
     """One evaluation under way; keeps the scores of the two methods that the gain compares."""
 
-    def __init__(self, protocol: TemplateProtocol, templates: TemplateBench, report: EvalReport) -> None:
+    def __init__(self, protocol: TemplateProtocol, templates: TemplateBench, report: EvalReport, fitted: bool) -> None:
         self.protocol, self.templates, self.report = protocol, templates, report
-        variance, fitted = templates.bench.variances[-1], templates.bench.training is not None
+        variance = templates.bench.variances[-1]
         named = (f"inverse variance, media ({variance})", "mls fitted" if fitted else "mls bayes")
         self._compared = {("mean of media", "cosine"): "base", named: "ours"}
         self._kept: dict[str, NDArray[np.float32]] = {}
@@ -104,8 +117,8 @@ class _Run:
             try:
                 found = subject_bootstrap(share, subject[pairs.first], subject[pairs.second], REPLICATES)
             except ValueError as error:  # no miss to take away, or too few subjects
-                return facts | {"no figure": str(error)}
-        ends = {"low": found.low, "high": found.high, "replicates": REPLICATES}
+                return facts | {"no figure": f"too few misses or subjects ({error})"}
+        ends = {"low (95%)": found.low, "high (95%)": found.high, "resamples of subjects": REPLICATES}
         return facts | {"share of FNMR taken away": found.value, **ends}
 
 
@@ -152,7 +165,8 @@ def template_set_bench(options: EvalOptions, templates: TemplateSet, root: Path,
         raise InputError(f"{root}: expected the folder of the protocol's images, no such folder")
     photos = PhotoSet(root, tuple(templates.images))
     if not any((root / image).is_file() for image in photos.ids):
-        raise InputError(f"{root}: none of the protocol's {len(photos)} images is there, first {photos.ids[0]}")
+        what = f"none of the protocol's {len(photos)} images is there, first {photos.ids[0]}"
+        raise InputError(f"{root}: {what}; --images names the folder that they start at")
     if templates.points is not None:
         landmarks, kind = given_landmarks(photos, templates.points, templates.score, options.cache, options.show)
     elif templates.box is not None:

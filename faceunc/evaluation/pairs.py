@@ -85,6 +85,7 @@ def video_templates(root: Path, pairs: PairProtocol, sample: int | None) -> Temp
 
 
 def _evaluate(what: str, bench: Bench, pairs: PairProtocol, templates: TemplateSet, flip: bool) -> EvalReport:
+    check_folds(what, pairs)
     seen = TemplateBench(bench, templates, flip)
     report = EvalReport(what, bench.options, bench)
     index = {name: row for row, name in enumerate(pairs.images)}
@@ -106,6 +107,16 @@ def _evaluate(what: str, bench: Bench, pairs: PairProtocol, templates: TemplateS
         ),
     }
     return report
+
+
+def check_folds(what: str, pairs: PairProtocol) -> None:
+    """Raise InputError when a threshold cannot be chosen: the folds beside one hold genuine or impostor pairs only."""
+    for fold in range(pairs.num_folds):
+        same = pairs.same[pairs.fold != fold] if pairs.num_folds > 1 else pairs.same
+        if same.all() or not same.any():
+            where = f"beside fold {fold + 1}" if pairs.num_folds > 1 else "in it"
+            counts = f"{int(same.sum())} genuine of {len(same)}"
+            raise InputError(f"{what}: expected genuine and impostor pairs {where}, got {counts}")
 
 
 def _matters(method: Method) -> bool:

@@ -75,6 +75,8 @@ class EvalReport:
             if isinstance(values, dict) and all(isinstance(v, dict) for v in values.values()):
                 text.append(f"\n{name}")
                 text.append(tabulate([{"": k, **v} for k, v in values.items()], headers="keys", floatfmt=".3f"))
+            elif isinstance(values, dict):
+                text.append(f"\n{name}: " + "; ".join(f"{k} {_words(v)}" for k, v in values.items()))
         text += [f"warning: {line}" for line in self.bench.warnings]
         text.append(f"\nphotographs: {', '.join(f'{count} {state}' for state, count in landmarks.counts().items())}")
         for variance, fit in self.bench.heads.items():
@@ -135,6 +137,11 @@ def pair_figures(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, 
         figures = {"accuracy": folds.mean, "std accuracy": folds.std}
     ordered = sort_scores(scores, pairs.same)
     return {**figures, **far_figures(ordered, PAIR_TARGETS), "eer": ordered.equal_error_rate()}
+
+
+def _words(value: Any) -> str:
+    """A value of an extra table in one line."""
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 def pair_intervals(scores: NDArray[np.float32], pairs: PairProtocol) -> dict[str, float]:

@@ -26,6 +26,8 @@ from faceunc.protocols.ijba import ijba_splits, read_ijba_split
 from faceunc.protocols.ijbc import PUBLISHED, counts, read_ijb
 from faceunc.protocols.insightface_bin import read_bin
 from faceunc.protocols.lfw import read_pairs
+from faceunc.protocols.make_ijb import read_manifest
+from faceunc.protocols.template_set import TemplateProtocol
 from faceunc.protocols.ytf import read_ytf, video_frames
 
 BIN_PAIRS = {"cfp_ff": 7000, "cfp_fp": 7000, "vgg2_fp": 5000}
@@ -86,6 +88,9 @@ def _bin_file(root: Path, look: LookAtImages) -> Findings:
     pairs = protocol.pairs
     yield Finding(GOOD, f"{root.name}: {len(pairs)} pairs, {pairs.same.sum()} genuine, read without running anything")
     yield from expected_count("pairs", len(pairs), BIN_PAIRS.get(root.stem))
+    if pairs.same.all() or not pairs.same.any():
+        text = f"{int(pairs.same.sum())} genuine of {len(pairs)} pairs"
+        yield Finding(PROBLEM, text, "nothing can be measured with one kind")
     with tempfile.TemporaryDirectory() as folder:
         names = unpack_images(protocol.images, Path(folder), False)
         yield from look(Path(folder), [str(Path(folder) / name) for name in names])
@@ -166,6 +171,9 @@ def _ijba(root: Path, look: LookAtImages) -> Findings:
 
 
 def _ijb(root: Path, look: LookAtImages) -> Findings:
+    if root.is_dir() and (root / "making.json").is_file() and not (root / "manifest.json").is_file():
+        yield Finding(PROBLEM, f"{root}: unfinished", "run the same 'faceunc protocol make-ijb' again, it goes on")
+        return
     for name, published in PUBLISHED.items():
         if not _has(root, name):
             continue
@@ -177,10 +185,30 @@ def _ijb(root: Path, look: LookAtImages) -> Findings:
         yield from template_findings(name.upper().replace("IJB", "IJB-"), protocol)
         if (root / "manifest.json").is_file():
             yield Finding(NOTE, "made by 'faceunc protocol make-ijb'", "not the published protocol: counts are its own")
+            yield from _as_made(root, protocol)
         else:
             for what, value, expected in zip(published._fields, counts(protocol), published, strict=True):
                 yield from expected_count(what, value, expected)
         yield from look(root, list(dict.fromkeys(protocol.templates.images)))
+
+
+def _as_made(root: Path, protocol: TemplateProtocol) -> Findings:
+    """Counts against the manifest of ``make-ijb``; its lists and names."""
+    try:
+        manifest = read_manifest(root)
+    except InputError as error:
+        yield Finding(PROBLEM, str(error), "the counts cannot be held against it")
+        return
+    for what, value in zip(counts(protocol)._fields, counts(protocol), strict=True):
+        if manifest.get(what) != value:
+            text = f"{value:,} {what}, the manifest has {manifest.get(what)}"
+            yield Finding(PROBLEM, text, "files were changed after they were made")
+    found = {search.name: len(search.gallery) for search in protocol.searches}
+    if manifest.get("galleries") != found:
+        text = f"galleries {found or 'none'}, the manifest has {manifest.get('galleries')}"
+        yield Finding(PROBLEM, text, "without meta/ijbc_1N_*.csv nobody is named, and no head can be held apart")
+    if not (root / "meta" / "subjects.csv").is_file():
+        yield Finding(PROBLEM, f"{root / 'meta' / 'subjects.csv'}: no such file", "no head can be held apart by name")
 
 
 def _has(root: Path, name: str) -> bool:

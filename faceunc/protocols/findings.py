@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceunc.errors import ImageError
 from faceunc.images.read import read_image
@@ -42,6 +43,7 @@ def pair_findings(what: str, pairs: PairProtocol, published: int) -> Findings:
     facts = f"{len(pairs)} pairs ({pairs.same.sum()} genuine), {pairs.num_folds} fold(s), {len(pairs.images)} images"
     yield Finding(GOOD, f"{what}: {facts}")
     yield from expected_count("pairs", len(pairs), published)
+    yield from _one_class(pairs.same)
     sides = [tuple(sorted(pair)) for pair in zip(pairs.first, pairs.second, strict=True)]
     yield from _duplicates("pairs", sides)
     itself = sum(a == b for a, b in sides)
@@ -55,6 +57,7 @@ def template_findings(what: str, protocol: TemplateProtocol) -> Findings:
     media = len(np.unique(np.stack([templates.template, templates.media]), axis=1).T)
     facts = f"{len(templates.images)} images in {media} media of {len(templates)} templates"
     yield Finding(GOOD, f"{what}: {facts}; {len(pairs)} pairs, {int(pairs.same.sum())} genuine")
+    yield from _one_class(pairs.same)
     for search in protocol.searches:
         yield Finding(GOOD, f"{what}: gallery {search.name} of {len(search.gallery)}, {len(search.probe)} probes")
     owner = templates.template_ids[templates.template].tolist()
@@ -81,6 +84,13 @@ def _template_pairs(protocol: TemplateProtocol) -> Findings:
     if len(itself):
         text = f"{len(itself)} pairs compare a template with itself, first template {ids[low[itself[0]]]}"
         yield Finding(PROBLEM, text, "they are always right: drop them")
+
+
+def _one_class(same: NDArray[np.bool_]) -> Findings:
+    if same.all() or not same.any():
+        yield Finding(
+            PROBLEM, f"{int(same.sum())} genuine of {len(same)} pairs", "nothing can be measured with one kind"
+        )
 
 
 def _duplicates(what: str, items: Iterable[object]) -> Findings:

@@ -81,8 +81,8 @@ def _labels(labels: object, path: Path) -> NDArray[np.bool_]:
 
 
 def _image(image: object, row: int, path: Path) -> Image:
-    if isinstance(image, bytes) and image:
-        return image
+    if isinstance(image, bytes):
+        return image  # even an empty one: a broken image fails to enrol, and is no reason to refuse the others
     if isinstance(image, PlainArray) and image.code == "u1" and image.raw:
         if len(image.shape) == 1:
             return image.raw

@@ -61,7 +61,7 @@ def make_ijb(
     key = json.dumps({"photographs": photos.sha256, "options": asdict(options)}, sort_keys=True).encode()
     _refuse(out, key)
     if (out / "manifest.json").is_file():
-        return dict(json.loads((out / "manifest.json").read_text("utf-8")))
+        return read_manifest(out)
     landmarks = find_landmarks(photos, FaceDetector("central"), cache, show)
     usable = np.flatnonzero(landmarks.state == 0)
     kept = photos.subset(usable.tolist())
@@ -86,6 +86,14 @@ def _rows_of(landmarks: Landmarks, rows: NDArray[np.int64]) -> Landmarks:
 
 def _left_out(landmarks: Landmarks) -> dict[str, int]:
     return {name: count for name, count in landmarks.counts().items() if name != "found"}
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """What a finished protocol says of itself. Raises InputError when the file is damaged."""
+    try:
+        return dict(json.loads((out / "manifest.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{out / 'manifest.json'}: damaged ({error}); remove it to make the protocol again") from None
 
 
 def _refuse(out: Path, key: bytes) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.progress import bar
@@ -21,7 +21,7 @@ _BLOCK_BYTES = 128 * 1024  # of one operand: four of them stay in a core's cache
 
 
 def score_indexed(
-    embeddings: Embeddings, first: Ints, second: Ints, score: str = "mls", show: bool | None = False
+    embeddings: Embeddings, first: ArrayLike, second: ArrayLike, score: str = "mls", show: bool | None = False
 ) -> Floats:
     """Score row ``first[k]`` against row ``second[k]``: float32 (P,), higher = more likely the same person.
 
@@ -36,6 +36,7 @@ def score_indexed(
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Got {score!r} instead.")
+    first, second = _positions(first), _positions(second)
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(f"first and second must be (P,) both. Got {first.shape} and {second.shape} instead.")
     for rows in (first, second):
@@ -50,13 +51,22 @@ def score_indexed(
     return out
 
 
-def score_all(embeddings: Embeddings, rows: Ints, columns: Ints, score: str = "mls") -> Floats:
+def score_all(embeddings: Embeddings, rows: ArrayLike, columns: ArrayLike, score: str = "mls") -> Floats:
     """Score every one of ``rows`` against every one of ``columns``: float32 (R, C); see :func:`score_indexed`."""
+    rows, columns = _positions(rows), _positions(columns)
     if score == "cosine":
         product: Floats = embeddings.mean[rows] @ embeddings.mean[columns].T
         return np.clip(product, -1.0, 1.0, out=product)
     first, second = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
     return score_indexed(embeddings, first, second, score).reshape(len(rows), len(columns))
+
+
+def _positions(rows: ArrayLike) -> Ints:
+    """Integers; an empty list is none. Raises ValueError for masks, names, fractions."""
+    found = np.asarray(rows)
+    if found.dtype.kind not in "iu" and found.size:
+        raise ValueError(f"positions must be integers. Got {found.dtype} instead.")
+    return found if found.size else found.astype(np.int64)
 
 
 Work = Callable[[Ints, Ints, Floats], int]

@@ -130,6 +130,9 @@ def pool_stored(
 def _check(
     embeddings: Embeddings, template: Ints, pooling: Pooling, media: Ints | None, weight: NDArray[np.floating] | None
 ) -> int:
+    for name, numbers in (("template", template), ("media", media)):
+        if numbers is not None and (not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "iu"):
+            raise ValueError(f"{name} must be an array of integers. Got {type(numbers).__name__} instead.")
     shape = (len(embeddings),)
     for name, value in (("template", template), ("media", media), ("weight", weight)):
         if value is not None and value.shape != shape:

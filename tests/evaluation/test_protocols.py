@@ -11,6 +11,7 @@ import pytest
 
 from faceunc.cli import main
 from faceunc.evaluation.fusion_fit import FusionFit, fit_both, halves
+from faceunc.evaluation.ijb import evaluate_ijb
 from faceunc.evaluation.pairs import CHIP_POINTS, CHIP_SIDE
 from faceunc.evaluation.report import averaged
 from faceunc.evaluation.setup import EvalOptions, protocol_bench
@@ -18,8 +19,9 @@ from faceunc.evaluation.template_bench import FAILED, Method, TemplateBench
 from faceunc.images.align import align_face
 from faceunc.images.annotated import given_landmarks
 from faceunc.images.detect import FaceDetector
-from faceunc.images.photos import PhotoSet
+from faceunc.images.photos import PhotoSet, identity_folder
 from faceunc.images.read import read_image
+from faceunc.protocols.make_ijb import make_ijb
 from faceunc.protocols.megaface import write_feature
 from faceunc.protocols.template_set import Search, TemplatePairs, TemplateSet
 from faceunc.scoring.pooling import Pooling
@@ -107,6 +109,34 @@ def test_bin(photos: Photos, tiny_head: Path, tmp_path: Path) -> None:
     result = evaluate(["bin", str(path), "--flip"], tiny_head, tmp_path / "out.json")
     assert result["evaluation"] == "small"
     assert best(result, "accuracy", score="cosine") > 0.95
+
+
+def test_pairs_of_one_kind_are_refused_in_one_line(
+    photos: Photos, tiny_head: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chips = [np.zeros((112, 112, 3), np.uint8)] * 40
+    for number, same in enumerate(([True] * 20, [True] * 19 + [False])):
+        path = tmp_path / f"{number}.bin"
+        own = [chip + np.uint8(i) for i, chip in enumerate(chips)]
+        path.write_bytes(pickle.dumps((own, same)))
+        assert main(["eval", "bin", str(path), "--head", str(tiny_head)]) == 2
+        assert "expected genuine and impostor pairs" in capsys.readouterr().err
+
+
+def test_without_the_1n_files_nobody_is_named(photos: Photos, tmp_path: Path) -> None:
+    """The reader then numbers subjects by itself: the names of subjects.csv must not go to others."""
+    people, made = tmp_path / "people", tmp_path / "made"
+    for name, paths in list(photos.items())[:4]:
+        (people / name).mkdir(parents=True)
+        for path in paths:
+            (people / name / path.name).symlink_to(path)
+    make_ijb(identity_folder(people), made, tmp_path / "cache")
+    for path in (made / "meta").glob("ijbc_1N_*"):
+        path.unlink()
+    train = TrainOptions(steps=20)
+    report = evaluate_ijb(EvalOptions(made, train_on=people, train=train, cache=tmp_path / "cache"), "ijbc")
+    assert list(report.bench.people.values())[:2] == [0, 0]
+    assert "cannot be checked" in report.table()
 
 
 def test_ytf(photos: Photos, tiny_head: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -52,7 +53,9 @@ def made(tmp_path: Path) -> Path:
     write(root / "meta" / "ijbc_template_pair_label.txt", LABELS)
     for face in FACES:
         picture(root / "loose_crop" / face.split()[0])
-    (root / "manifest.json").write_text("{}")
+    counted = {"images": 5, "templates": 4, "pairs": 4, "genuine": 2, "galleries": {}}
+    (root / "manifest.json").write_text(json.dumps(counted))
+    (root / "meta" / "subjects.csv").write_text("SUBJECT_ID,NAME\n1,Ann\n")
     return root
 
 
@@ -107,6 +110,22 @@ def test_made_protocol(made: Path) -> None:
         "IJB-C: 5 images in 4 media of 4 templates; 4 pairs, 2 genuine",
         "5 of 5 images can be read",
     ]
+
+
+def test_a_made_protocol_that_was_changed(made: Path) -> None:
+    counted = json.loads((made / "manifest.json").read_text())
+    changed = {**counted, "pairs": 9, "galleries": {"G1": 1, "G2": 1}}
+    (made / "manifest.json").write_text(json.dumps(changed))
+    (made / "meta" / "subjects.csv").unlink()
+    problems = texts(check(made), PROBLEM)
+    assert problems[0] == "4 pairs, the manifest has 9"
+    assert problems[1].startswith("galleries none, the manifest has {'G1': 1")
+    assert problems[2].endswith("subjects.csv: no such file")
+    (made / "manifest.json").write_text("garbage")
+    assert "manifest.json: damaged" in texts(check(made), PROBLEM)[0]
+    (made / "manifest.json").unlink()
+    (made / "making.json").write_text("{}")
+    assert texts(check(made), PROBLEM) == [f"{made}: unfinished"]
 
 
 def test_without_a_manifest_counts_are_held_against_the_published(made: Path) -> None:
@@ -202,7 +221,7 @@ def test_template_pairs_that_are_repeated_or_of_one_template(made: Path) -> None
     write(made / "meta" / "ijbc_template_pair_label.txt", [*LABELS, "11 2 1", "2 11 1", "10 2 0", "11 11 1", "10 10 1"])
     found = check(made)
     assert "2 pairs are listed more than once, first templates 2 and 10 (2 times)" in texts(found, NOTE)
-    assert texts(found, PROBLEM) == ["2 pairs compare a template with itself, first template 11"]
+    assert texts(found, PROBLEM)[0] == "2 pairs compare a template with itself, first template 11"
 
 
 def test_a_damaged_pair_file_does_not_hide_the_others(view: Path) -> None:
