@@ -25,8 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from faceunc.embeddings import Embeddings
+from faceunc.embeddings import Embeddings, harmonic_log_var
+from faceunc.metrics.calibration import brier, expected_calibration_error, nll
 from faceunc.metrics.identification import cmc, join, search_block, tpir_at_fpir
+from faceunc.metrics.ood import aupr, auroc, fpr95
+from faceunc.metrics.rejection import edc_fixed, edc_rechosen
+from faceunc.metrics.selective import aurc
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.provenance import provenance
 from faceunc.scoring.fusion import POSTERIORS
@@ -101,6 +105,9 @@ def ours(path: Path) -> dict[str, Any]:
     for kind, templates in pooled.items():
         scores = timed(seconds, f"pairs: {kind}", score_indexed, templates, made["first"], made["second"], kind)
         figures[kind] = timed(seconds, f"figures: {kind}", verification, scores, made["same"])
+        if kind == "mls":
+            figures[kind] |= others(seconds, scores, made, harmonic_log_var(templates.log_var))
+        del scores
         figures[kind] |= timed(seconds, f"search 1:N: {kind}", search, templates, made["subject"], kind)
     total = time.perf_counter() - start
     return {"seconds": {**seconds, "total": total}, "peak memory, GiB": peak_memory(), "figures": figures}
@@ -122,6 +129,33 @@ def verification(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> dict[s
     ordered.curve()
     tars = {f"TAR@FAR {target:g}": ordered.tar_at_far(target).tar for target in TARGETS}
     return {**tars, "eer": ordered.equal_error_rate()}
+
+
+def others(
+    seconds: dict[str, float], scores: NDArray[np.float32], made: dict[str, NDArray[Any]], log_var: NDArray[Any]
+) -> dict[str, float]:
+    """The other kinds of figures over all 15.7 million comparisons (the bootstrap repeats any of them)."""
+    same = made["same"]
+    quality = -np.maximum(log_var[made["first"]], log_var[made["second"]]).astype(np.float32)
+    ordered = sort_scores(scores, same)
+    threshold = np.float32(ordered.tar_at_far(1e-4).threshold)
+    fractions = np.linspace(0.0, 0.5, 11)
+    again = timed(seconds, "figures: EDC, re-chosen", edc_rechosen, scores, same, quality, 1e-4, fractions)
+    fixed = timed(seconds, "figures: EDC, fixed", edc_fixed, scores[same], quality[same], float(threshold))
+    wrong = (scores >= threshold) != same
+    area = timed(seconds, "figures: AURC", aurc, wrong, quality)
+    probability = 1.0 / (1.0 + np.exp(np.clip((threshold - scores) / np.float32(10.0), -30, 30)))
+    return {
+        "FNMR, half discarded, re-chosen": float(again.error[-1]),
+        "FNMR, half discarded, fixed": float(fixed.error[len(fixed.error) // 2]),
+        "AURC": area,
+        "ECE": timed(seconds, "figures: ECE", expected_calibration_error, probability, same),
+        "Brier": timed(seconds, "figures: Brier", brier, probability, same),
+        "NLL": timed(seconds, "figures: NLL", nll, probability, same),
+        "AUROC": timed(seconds, "figures: AUROC", auroc, scores, same),
+        "AUPR": timed(seconds, "figures: AUPR", aupr, scores, same),
+        "FPR95": timed(seconds, "figures: FPR95", fpr95, scores, same),
+    }
 
 
 def search(pooled: Embeddings, subject: Ints, kind: str) -> dict[str, float]:
