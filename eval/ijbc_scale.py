@@ -102,7 +102,8 @@ def ours(path: Path) -> dict[str, Any]:
     start = time.perf_counter()
     pooled = pool_all(path, made, seconds)
     figures = {}
-    for kind, templates in pooled.items():
+    for kind in list(pooled):
+        templates = pooled.pop(kind)
         scores = timed(seconds, f"pairs: {kind}", score_indexed, templates, made["first"], made["second"], kind)
         figures[kind] = timed(seconds, f"figures: {kind}", verification, scores, made["same"])
         if kind == "mls":
@@ -144,6 +145,7 @@ def others(
     fixed = timed(seconds, "figures: EDC, fixed", edc_fixed, scores[same], quality[same], float(threshold))
     wrong = (scores >= threshold) != same
     area = timed(seconds, "figures: AURC", aurc, wrong, quality)
+    del wrong, quality
     probability = 1.0 / (1.0 + np.exp(np.clip((threshold - scores) / np.float32(10.0), -30, 30)))
     return {
         "FNMR, half discarded, re-chosen": float(again.error[-1]),
