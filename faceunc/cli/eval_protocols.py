@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceunc.cli.options import add_precision, add_threads, apply_threads, whole
+from faceunc.cli.options import add_json, add_precision, add_threads, add_training, apply_threads, whole
 
 if TYPE_CHECKING:
     from faceunc.evaluation.report import EvalReport
@@ -81,14 +81,12 @@ def add_parsers(kinds: Any) -> None:
 
 
 def _add_model(kind: Any) -> None:
-    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a figure")
+    add_json(kind)
     kind.add_argument("--backbone", default="dlib", help="name or ONNX spec *.json (default: dlib)")
     heads = kind.add_mutually_exclusive_group()
     heads.add_argument("--head", help="a shipped head or a path (default: dlib-pfe)")
     heads.add_argument("--train-on", type=Path, metavar="PEOPLE", help="cross-fit two heads on a folder of identities")
-    kind.add_argument("--seed", type=whole(0), default=0, help="seed of cross-fitting (default: 0)")
-    kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
-    kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
+    add_training(kind)
     add_precision(kind)
     add_threads(kind)
 
@@ -108,7 +106,7 @@ def _add_megaface(kinds: Any) -> None:
     kind.add_argument("--convention", choices=("raw", "cleaned"), required=True, help="see above")
     kind.add_argument("--probe-noise", type=Path, help="noisy probes, one a line (for 'cleaned')")
     kind.add_argument("--distractor-noise", type=Path, help="noisy distractors, one a line (for 'cleaned')")
-    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a figure")
+    add_json(kind)
     kind.set_defaults(run=run_megaface)
 
 

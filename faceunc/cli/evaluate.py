@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceunc.cli import eval_protocols
-from faceunc.cli.options import add_precision, add_threads, apply_threads, share, whole
+from faceunc.cli.options import add_json, add_precision, add_threads, add_training, apply_threads, share
 
 _COMMON = """DATA is a folder with one sub-folder a person (and LFW's pairs.txt in it).
 Two heads are trained, each on the people of one half, and every person is embedded by the head that never met them.
@@ -76,18 +76,6 @@ def add_parser(commands: Any) -> None:
         add_threads(kind)
         kind.set_defaults(run=run)
     eval_protocols.add_parsers(kinds)
-
-
-def add_json(kind: Any) -> None:
-    """--json."""
-    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a figure")
-
-
-def add_training(kind: Any) -> None:
-    """--seed and --steps of the heads that are cross-fitted."""
-    kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
-    kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
-    kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -87,3 +88,15 @@ def load_embedder(args: argparse.Namespace) -> Any:
     from faceunc.embedder import load
 
     return load(args.head, args.backbone, args.precision, args.select, args.aligned, args.min_face_size)
+
+
+def add_json(kind: Any) -> None:
+    """--json."""
+    kind.add_argument("--json", type=Path, metavar="OUT", help="write OUT (JSON), and beside it a table and a figure")
+
+
+def add_training(kind: Any) -> None:
+    """--seed, --steps and --norm of the heads that are cross-fitted."""
+    kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
+    kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
+    kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
