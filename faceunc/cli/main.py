@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from faceunc.cli import compare, demo, embed, evaluate, protocol, train
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of photographs that are read in spite of a damaged EXIF block
     try:
         return int(args.run(args))
     except FaceuncError as error:

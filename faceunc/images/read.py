@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Return the photograph as RGB uint8 of shape (H, W, 3), upright (EXIF orientation applied).
 
     Grey, palette, RGBA (transparency over white), CMYK and 16-bit images are converted. The size is read from the
-    header before anything is decoded, so a hostile header cannot exhaust the memory.
+    header before anything is decoded, so a hostile header cannot exhaust the memory. What Pillow has to warn of (a
+    damaged EXIF block, a very large image) comes as a Python warning: filters are the whole process's, and changing
+    them here, in a thread of a pool, would lose the warnings of others. The command line turns them off.
 
     Raises:
         ImageError: with the kind ``missing``, ``unreadable``, ``not_an_image``, ``truncated``, ``too_large`` (more
@@ -34,11 +35,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                _check_size(image.size, path)
-                return _to_rgb(image)
+        with Image.open(path) as image:
+            _check_size(image.size, path)
+            return _to_rgb(image)
     except (ImageError, MemoryError):
         raise
     except (FileNotFoundError, NotADirectoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -232,3 +233,20 @@ def test_refused_arrays(array: NDArray[Any], kind: str) -> None:
 def test_unknown_kind_is_a_mistake_of_ours() -> None:
     with pytest.raises(ValueError, match="kind must be"):
         ImageError("other", "text")
+
+
+def test_warning_filters_of_the_process_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photographs are read in threads: filters changed there and restored out of turn hide the warnings of others."""
+    path = tmp_path / "corners.png"
+    Image.fromarray(corners()).save(path)
+    seen: list[list[Any]] = []
+
+    def opened(*args: Any) -> Image.Image:
+        seen.append(list(warnings.filters))
+        return original(*args)
+
+    original = Image.open
+    before = list(warnings.filters)
+    monkeypatch.setattr(Image, "open", opened)
+    read_image(path)
+    assert seen == [before]
