@@ -13,6 +13,7 @@ from torch import Tensor
 from faceunc.embeddings import MEAN_KEYS, VARIANCE_KEYS, Embeddings, check_compatible
 from faceunc.scoring.cosine import cosine_score
 from faceunc.scoring.mls import mutual_likelihood_score
+from faceunc.scoring.vmf import vmf_score
 
 _BLOCK_ELEMENTS = 8_000_000
 
@@ -35,17 +36,33 @@ def _cosine(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) ->
     return cosine_score(mean1, mean2)
 
 
-SCORES = {"cosine": Score(_cosine, MEAN_KEYS), "mls": Score(mutual_likelihood_score, VARIANCE_KEYS)}
+def _vmf(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
+    """A head of concentrations stores log_var = -log kappa, one a row."""
+    for log_var in (log_var1, log_var2):
+        if log_var.shape[-1] != 1:
+            raise ValueError(
+                f"score 'vmf' needs log_var = -log kappa of width 1. Got width {log_var.shape[-1]} instead."
+            )
+    score: Tensor = vmf_score(mean1, -log_var1, mean2, -log_var2)
+    return score
+
+
+SCORES = {
+    "cosine": Score(_cosine, MEAN_KEYS),
+    "mls": Score(mutual_likelihood_score, VARIANCE_KEYS),
+    "vmf": Score(_vmf, VARIANCE_KEYS),
+}
 
 
 def score_pairs(first: Embeddings, second: Embeddings, score: str = "mls") -> NDArray[np.float32]:
     """Score row i of ``first`` against row i of ``second``: float32 (N,), higher = more likely the same person.
 
     Args:
-        score: "cosine", or "mls" (the paper's form, in nats).
+        score: "cosine", "mls" (the paper's form, in nats), or "vmf" (nats; log_var = -log kappa, of width 1).
 
     Raises:
-        IncompatibleError: different backbone, alignment or (for "mls") head. ValueError: unknown score, other lengths.
+        IncompatibleError: different backbone, alignment or (for all but "cosine") head.
+        ValueError: unknown score, other lengths, "vmf" with a variance per dimension.
     """
     _check(first, second, score)
     if len(first) != len(second):

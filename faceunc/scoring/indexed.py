@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.progress import bar
-from faceunc.scoring.embedded import SCORES
+from faceunc.scoring.embedded import SCORES, Score
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
@@ -29,10 +29,13 @@ def score_indexed(
     one of the lists is sorted.
 
     Args:
-        first, second: (P,) positions in ``embeddings``. score: "cosine" or "mls" (the paper's form, in nats).
+        first, second: (P,) positions in ``embeddings``.
+        score: any of :data:`SCORES`: "cosine" and "mls" (the paper's form, in nats) have code of their own, others, as
+            "vmf", compare gathered blocks.
 
     Raises:
-        ValueError: unknown score, lengths that differ. IndexError: a position outside the embeddings.
+        ValueError: unknown score, lengths that differ, a variance that the score does not take.
+        IndexError: a position outside the embeddings.
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Got {score!r} instead.")
@@ -42,7 +45,8 @@ def score_indexed(
     for rows in (first, second):
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(embeddings):
             raise IndexError(f"positions must be in 0..{len(embeddings) - 1}")
-    work = _cosine(embeddings) if score == "cosine" else _mls(embeddings)
+    own = _OWN.get(score)
+    work = own(embeddings) if own else _gathered(embeddings, SCORES[score])
     out = np.empty(len(first), np.float32)
     parts = [slice(start, start + _TASK) for start in range(0, len(first), _TASK)]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool, bar(score, len(first), "pair", show=show) as progress:
@@ -113,6 +117,26 @@ def _mls(embeddings: Embeddings) -> Work:
         return len(first)
 
     return work
+
+
+def _gathered(embeddings: Embeddings, score: Score) -> Work:
+    """Any score, on gathered blocks; larger ones, for every call of torch costs as much as many comparisons."""
+    mean, log_var = np.ascontiguousarray(embeddings.mean), np.ascontiguousarray(embeddings.log_var)
+    rows = max(1, 16 * _BLOCK_BYTES // (4 * embeddings.dim))
+
+    def side(chosen: Ints) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(mean.take(chosen, axis=0)), torch.from_numpy(log_var.take(chosen, axis=0))
+
+    def work(first: Ints, second: Ints, out: Floats) -> int:
+        for start in range(0, len(first), rows):
+            part = slice(start, start + rows)
+            out[part] = score.compare(*side(first[part]), *side(second[part])).numpy()
+        return len(first)
+
+    return work
+
+
+_OWN: dict[str, Callable[[Embeddings], Work]] = {"cosine": _cosine, "mls": _mls}
 
 
 def _take(source: Floats, rows: Ints, buffer: Floats) -> Floats:

@@ -38,6 +38,8 @@ def test_pairs_are_the_plain_functions() -> None:
 def test_the_matrix_holds_the_pairs(
     score: str, width: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if score == "vmf" and width > 1:
+        pytest.skip("one concentration a photograph")
     monkeypatch.setattr(embedded, "_BLOCK_ELEMENTS", 2 * 8 * max(1, shape[1]))  # blocks of two rows
     a, b = make(shape[0], width), make(shape[1], width, seed=1)
     matrix = score_matrix(a, b, score)
