@@ -26,14 +26,19 @@ _GRAPH_FIELDS = ("model", "input", "embedding_output", "feature_output")
 
 
 class OnnxBackbone:
-    """An onnxruntime session as a backbone; float32 on the CPU. See :class:`faceunc.backbones.base.Backbone`."""
+    """An onnxruntime session as a backbone; float32 on the CPU. See :class:`faceunc.backbones.base.Backbone`.
+
+    Attributes:
+        model: the ONNX file. graph: names in it: ``input``, ``embedding_output``, ``feature_output``.
+    """
 
     precision = "float32"
 
-    def __init__(self, session: Any, spec: BackboneSpec, graph: dict[str, str]) -> None:
+    def __init__(self, session: Any, spec: BackboneSpec, graph: dict[str, str], model: Path) -> None:
         self.spec = spec
+        self.model = model
+        self.graph = graph
         self._session = session
-        self._graph = graph
 
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
         """Embed chips, uint8 (N, S, S, 3)."""
@@ -48,8 +53,8 @@ class OnnxBackbone:
         ordered = chips if self.spec.colour == "RGB" else chips[..., ::-1]
         pixels = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2), np.float32)
         mean = np.array(self.spec.mean, np.float32)[:, None, None]
-        outputs = [self._graph["feature_output"], self._graph["embedding_output"]]
-        inputs = {self._graph["input"]: (pixels - mean) * np.float32(self.spec.scale)}
+        outputs = [self.graph["feature_output"], self.graph["embedding_output"]]
+        inputs = {self.graph["input"]: (pixels - mean) * np.float32(self.spec.scale)}
         return self._session.run(outputs, inputs)  # type: ignore[no-any-return]
 
 
@@ -69,7 +74,7 @@ def load_onnx(spec_file: str | Path) -> OnnxBackbone:
     digest = sha256_file(model)
     if spec.sha256 and spec.sha256 != digest:
         raise InputError(f"{model}: expected sha256 {spec.sha256}, got {digest}")
-    backbone = OnnxBackbone(_session(model), replace(spec, sha256=digest), graph)
+    backbone = OnnxBackbone(_session(model), replace(spec, sha256=digest), graph, model)
     _check_shapes(backbone, model)
     return backbone
 
