@@ -69,7 +69,12 @@ class PFEHead(nn.Module):
     In two steps, so that training can cache the first: :meth:`pool` is fixed, :meth:`from_pooled` learns.
     ``log_var = log(1e-6 + exp(l))``, l stretched as the config says.
     Source: Shi & Jain, ICCV 2019, section 4 and their published module.
+
+    Attributes:
+        moves_mean: whether :meth:`embed` gives another mean than the backbone's; not here.
     """
+
+    moves_mean = False
 
     def __init__(self, config: PFEConfig) -> None:
         super().__init__()
@@ -108,9 +113,25 @@ class PFEHead(nn.Module):
         stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
         return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
 
+    def embed(self, pooled: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean (N, D) L2-normalised, log_var): the frozen mean comes back as it is, see ``moves_mean``."""
+        return mean, self.from_pooled(pooled)
+
     def forward(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
         """(N, C, h, w), and norms (N,) where the head takes them -> log_var (N, D) or (N, 1)."""
         return self.from_pooled(self.pool(feature_map, norm))
+
+    @torch.no_grad()
+    def rescale(self, shift: float, factor: float) -> None:
+        """Make the output, before stretching, ``shift + factor * output``."""
+        if self.config.architecture == "paper":
+            self.scale.mul_(factor)
+            self.bias.mul_(factor).add_(shift)
+            return
+        for body in self.bodies:
+            last: nn.Linear = body[-1]  # type: ignore[index]
+            last.weight.mul_(factor)
+            last.bias.mul_(factor).add_(shift)
 
 
 def _pooled_body(inputs: int, config: PFEConfig) -> nn.Sequential:

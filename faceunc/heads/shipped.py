@@ -7,6 +7,8 @@ from pathlib import Path
 
 from faceunc.errors import InputError
 
+DETECTOR_PREFIX = "mtcnn-"  # files named so belong to the detector (faceunc.detection.store) and are no heads
+
 
 def shipped_folder() -> Path:
     """Where the shipped heads lie: the installed package ``faceunc.pretrained``, or the checkout's folder."""
@@ -18,7 +20,8 @@ def shipped_folder() -> Path:
 
 def shipped_names() -> list[str]:
     """Names that :func:`head_path` knows."""
-    return sorted(path.stem for path in shipped_folder().glob("*.safetensors"))
+    stems = (path.stem for path in shipped_folder().glob("*.safetensors"))
+    return sorted(stem for stem in stems if not stem.startswith(DETECTOR_PREFIX))
 
 
 def head_path(name: str | Path) -> Path:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.errors import IncompatibleError, InputError
-from faceunc.heads.pfe import PFEConfig, PFEHead
+from faceunc.heads.build import Head, build_head, read_config
 from faceunc.storage import atomic_write, sha256_file
 
 FORMAT = "faceunc-head-1"
@@ -32,7 +32,7 @@ class StoredHead:
         name, sha256: file name without ending, and hash of the file.
     """
 
-    head: PFEHead
+    head: Head
     method: str
     backbone: str
     backbone_sha256: str
@@ -52,7 +52,7 @@ class StoredHead:
                 raise IncompatibleError(f"head {self.name} was trained on {what} {mine!r}, this is {theirs!r}")
 
 
-def save_head(path: str | Path, head: PFEHead, spec: BackboneSpec, card: dict[str, Any], method: str = "pfe") -> None:
+def save_head(path: str | Path, head: Head, spec: BackboneSpec, card: dict[str, Any], method: str = "pfe") -> None:
     """Write a head, whole or not at all. Raises OutputError."""
     metadata = {
         "format": FORMAT,
@@ -84,10 +84,9 @@ def load_head(path: str | Path) -> StoredHead:
             if metadata.get("format") != FORMAT:
                 raise InputError(f"{path}: expected {FORMAT}, got format {metadata.get('format')!r}")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        config = json.loads(metadata["config"])
-        config["feature_shape"] = tuple(config["feature_shape"])
+        config = read_config(json.loads(metadata["config"]))
         with torch.device("meta"):  # sizes come from the file's tensors, not from what its text promises
-            head = PFEHead(PFEConfig(**config))
+            head = build_head(config)
         head.load_state_dict(state, assign=True)
         card = json.loads(metadata.get("card", "{}"))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from faceunc.embeddings import harmonic_log_var
+from faceunc.heads.build import Head
 from faceunc.training.data import KIND_NAMES, TrainingData
 
 MIN_SPREAD = 0.05
@@ -95,10 +96,16 @@ def rank_correlation(values: ArrayLike, severity: ArrayLike) -> float:
 
 
 @torch.no_grad()
-def predict_log_var(head: torch.nn.Module, data: TrainingData) -> NDArray[np.float32]:
-    """log_var of every view and photograph: (V, N, D or 1)."""
-    blocks = [
-        torch.cat([head.from_pooled(part.float()) for part in view.split(4096)])  # type: ignore[operator]
-        for view in data.pooled
+def predict(head: Head, data: TrainingData) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(mean (V, N, D), log_var (V, N, D or 1)) of every view and photograph."""
+    outputs = [
+        [head.embed(x.float(), mean) for x, mean in zip(pooled.split(4096), means.split(4096), strict=True)]
+        for pooled, means in zip(data.pooled, data.mean, strict=True)
     ]
-    return torch.stack(blocks).numpy()
+    means, log_vars = (torch.stack([torch.cat([o[i] for o in view]) for view in outputs]).numpy() for i in (0, 1))
+    return means, log_vars
+
+
+def predict_log_var(head: Head, data: TrainingData) -> NDArray[np.float32]:
+    """log_var of every view and photograph: (V, N, D or 1)."""
+    return predict(head, data)[1]

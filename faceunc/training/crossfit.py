@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -12,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.errors import InputError
-from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.heads.store import StoredHead, load_head, save_head
 from faceunc.images.views import View
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.training.cache import FeatureSource
 from faceunc.training.collapse import collapse_report, predict_log_var
 from faceunc.training.data import training_data
-from faceunc.training.loop import TrainOptions, train_head
+from faceunc.training.ensemble import train_recipe
+from faceunc.training.loop import TrainOptions
+from faceunc.training.recipe import Recipe
 
 PARTS = 2
 _RECIPE = "4"  # part of the cache key: raise it when training changes
@@ -32,12 +34,13 @@ class CrossFit:
     Attributes:
         part: int (N,), for every photograph the part that its person belongs to.
         heads: ``heads[k]`` was trained on everybody who is NOT in part k, and embeds the people of part k.
-        collapse: the check of each head, on the people of its part.
+        collapse: the check of each head, on the people of its part. seconds: what training both took, features given.
     """
 
     part: NDArray[np.int64]
     heads: list[StoredHead]
     collapse: list[dict[str, object]]
+    seconds: float = float("nan")
 
     @property
     def sha256(self) -> str:
@@ -71,35 +74,40 @@ def cross_fit(
     source: FeatureSource,
     part: NDArray[np.int64],
     views: Sequence[View],
-    config: PFEConfig,
+    recipe: Recipe,
     options: TrainOptions,
     show: bool | None = None,
 ) -> CrossFit:
     """Train (or load from the cache) one head a part; see :class:`CrossFit`."""
-    paths = _paths(source, part, views, config, options)
+    paths = _paths(source, part, views, recipe, options)
     if not all(path.is_file() for path in paths):
-        data = training_data(source, views, PFEHead(config), show)
+        start = time.perf_counter()
+        data = training_data(source, views, recipe.pooling_head(), show)
         names = np.array(source.photos.identities)
         for number, path in enumerate(paths):
-            trained = train_head(data, set(names[part != number].tolist()), config, options, show=show)
+            people = set(names[part != number].tolist())
+            trained = train_recipe(data, people, recipe, options, None, show)
             rows = np.flatnonzero((part == number) & data.usable)
             report = collapse_report(predict_log_var(trained.head, data), data, rows)
             card = {
                 "best_step": trained.best_step,
                 "collapse": report.to_dict(),
                 "spread": trained.head.config.spread,
+                "history": trained.history,
+                "seconds": time.perf_counter() - start,
                 "identity_hashes": hash_identities([*trained.train_people, *trained.validation_people]),
             }
-            save_head(path, trained.head, source.backbone.spec, card)
+            save_head(path, trained.head, source.backbone.spec, card, recipe.method)
     heads = [load_head(path) for path in paths]
-    return CrossFit(part, heads, [head.card["collapse"] for head in heads])
+    seconds = heads[-1].card.get("seconds", float("nan"))
+    return CrossFit(part, heads, [head.card["collapse"] for head in heads], seconds)
 
 
 def _paths(
-    source: FeatureSource, part: NDArray[np.int64], views: Sequence[View], config: PFEConfig, options: TrainOptions
+    source: FeatureSource, part: NDArray[np.int64], views: Sequence[View], recipe: Recipe, options: TrainOptions
 ) -> list[Path]:
     """Where the heads are kept: a function of all that they depend on."""
-    depends = [_RECIPE, config.to_dict(), asdict(options), [view.name for view in views], part.tolist()]
+    depends = [_RECIPE, *recipe.identity(), asdict(options), [view.name for view in views], part.tolist()]
     key = blake2b(json.dumps(depends).encode(), digest_size=8).hexdigest()
     folder = source.folder(View()).parent / "crossfit"
     return [folder / f"{key}-part{number}.safetensors" for number in range(PARTS)]

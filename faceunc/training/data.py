@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceunc.heads.pfe import PFEHead
+from faceunc.heads.build import Head
 from faceunc.images.degrade import KINDS
 from faceunc.images.views import View
 from faceunc.training.cache import Features, FeatureSource
@@ -53,9 +53,7 @@ class TrainingData:
         return np.flatnonzero(wanted[self.person] & self.usable)
 
 
-def training_data(
-    source: FeatureSource, views: Sequence[View], head: PFEHead, show: bool | None = None
-) -> TrainingData:
+def training_data(source: FeatureSource, views: Sequence[View], head: Head, show: bool | None = None) -> TrainingData:
     """Load (or compute) the features of ``views`` and pool them as ``head`` does."""
     features = source.features(views, show)
     people, person = np.unique(source.photos.identities, return_inverse=True)
@@ -76,7 +74,7 @@ def training_data(
 
 
 @torch.no_grad()
-def pool_features(features: Features, head: PFEHead) -> Tensor:
+def pool_features(features: Features, head: Head) -> Tensor:
     """The head's fixed pooling over a whole view, block by block: (N, P); float16 where nothing was pooled away."""
     keep = torch.float16 if head.config.architecture == "paper" else torch.float32
     blocks = [

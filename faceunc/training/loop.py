@@ -1,25 +1,29 @@
-"""Train a PFE head on cached features: validation on held-out identities, early stopping, checkpoint and resume."""
+"""Train a head on cached features: validation on held-out identities, early stopping, checkpoint and resume."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from faceunc.errors import InputError
-from faceunc.heads.pfe import PFEConfig, PFEHead
-from faceunc.losses.mutual_likelihood import genuine_pairs, mutual_likelihood_loss
+from faceunc.heads.build import Head, SingleHead, build_single
+from faceunc.heads.pfe import PFEConfig
+from faceunc.heads.quality import QualityHead
 from faceunc.progress import bar
 from faceunc.storage import atomic_path
+from faceunc.training.batches import Batch, Batches
+from faceunc.training.centres import class_centres
 from faceunc.training.data import TrainingData
-from faceunc.training.sampler import BalancedSampler
+from faceunc.training.objectives.base import Objective
+from faceunc.training.objectives.pfe import PFEObjective
+from faceunc.training.refit import refit
 from faceunc.training.spread import fit_spread
 
 _VALIDATION_BATCHES = 4
@@ -54,18 +58,21 @@ class TrainedHead:
 
     Attributes:
         head: the best state by validation, in eval mode.
-        history: rows {step, train_loss, validation_loss}; both losses are normally negative.
+        history: rows {step, train_loss, validation_loss, and the parts of the training loss}; likelihood losses are
+            normally negative.
         best_step: step of the returned state.
         train_people, validation_people: identities seen, and held out.
         spread_fnmr: FNMR on the held-out identities by stretch of log_var; the best stretch is in the config.
+        snapshots: states at the last validations, when asked for, rescaled like the head.
     """
 
-    head: PFEHead
+    head: Head
     history: list[dict[str, float]]
     best_step: int
     train_people: list[str]
     validation_people: list[str]
     spread_fnmr: dict[str, float]
+    snapshots: list[dict[str, Tensor]] = field(default_factory=list)
 
 
 def split_people(people: Iterable[str], share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -83,36 +90,60 @@ def train_head(
     options: TrainOptions,
     checkpoint: Path | None = None,
     show: bool | None = None,
+    objective: Objective | None = None,
+    pooling: SingleHead | None = None,
+    keep: int = 0,
 ) -> TrainedHead:
     """Train a head on the photographs of ``people``, and of nobody else.
 
     ``config.bias`` is replaced by the one derived from the data. With ``checkpoint`` the state is stored at every
-    validation, and training goes on from there when the file exists.
+    validation, and training goes on from there when the file exists. ``objective``: what is minimised (PFE's loss when
+    None). ``pooling``: the head that pooled the features; its fixed tensors are taken over. ``keep``:
+    how many of the last states to return as ``snapshots``.
 
     Raises:
         InputError: too few people with two photographs, or a checkpoint of another run.
     """
+    objective = objective or PFEObjective()
     train_people, held_people = split_people(people, options.validation, options.seed)
     _ensure_pairs(data, train_people, held_people)
-    train = _Batches(data, train_people, options.people, options.images, options.seed)
-    held = _Batches(data, held_people, 10**9, options.images, options.seed + 1)
-    config = replace(config, bias=derived_bias(train, config.dim))
-    run = _Run(config, options, train_people, data.origin)
+    centre = (
+        class_centres(data, train_people + held_people, objective.centres, options.seed) if objective.centres else None
+    )
+    train = Batches(data, train_people, options.people, options.images, options.seed, centre)
+    held = Batches(data, held_people, 10**9, options.images, options.seed + 1, centre)
+    config = replace(config, bias=derived_bias(train, config.dim) + objective.level(config.dim))
+    run = _Run(config, options, objective, train, data.origin, train_people)
+    if isinstance(run.head, QualityHead):
+        run.head.take_over(pooling, data.pooled[:, torch.from_numpy(train.rows)])
     if checkpoint is not None:
         run.resume(checkpoint)
+    snapshots: list[dict[str, Tensor]] = []
     validation = [held.batch(step) for step in range(_VALIDATION_BATCHES)]
     with bar("train", options.steps, unit="step", initial=run.step, show=show) as progress:
         while run.step < options.steps and run.stale < options.patience:
             run.train_until_check(train)
             run.validate(validation)
+            if keep:
+                snapshots = [*snapshots, run.copy()][-keep:]
             if checkpoint is not None:
                 run.store(checkpoint)
             progress.set_postfix(validation=f"{run.history[-1]['validation_loss']:.2f}")
             progress.update(run.step - progress.n)
     run.head.load_state_dict(run.best)
     head = run.head.eval().requires_grad_(False)
+    if objective.refit:
+        shift, factor = refit(head, validation)
+        snapshots = [_rescaled(config, state, shift, factor) for state in snapshots]
     spread_fnmr = fit_spread(head, data, held_people, options.seed)
-    return TrainedHead(head, run.history, run.best_step, train_people, held_people, spread_fnmr)
+    return TrainedHead(head, run.history, run.best_step, train_people, held_people, spread_fnmr, snapshots)
+
+
+def _rescaled(config: PFEConfig, state: dict[str, Tensor], shift: float, factor: float) -> dict[str, Tensor]:
+    head = build_single(config)
+    head.load_state_dict(state)
+    head.rescale(shift, factor)
+    return {name: value.detach().clone() for name, value in head.state_dict().items()}
 
 
 def _ensure_pairs(data: TrainingData, train: list[str], held: list[str]) -> None:
@@ -125,81 +156,74 @@ def _ensure_pairs(data: TrainingData, train: list[str], held: list[str]) -> None
         held.append(candidates[0])
 
 
-def derived_bias(batches: _Batches, dim: int) -> float:
+def derived_bias(batches: Batches, dim: int) -> float:
     """Where a single shared variance has the least loss: ``log(mean genuine d^2 / (2 D))`` over the first batches."""
     squares = []
     for step in range(8):
-        _, mean, pairs = batches.batch(step)
-        squares.append((mean[pairs[:, 0]] - mean[pairs[:, 1]]).square().sum(1))
+        batch = batches.batch(step)
+        squares.append((batch.mean[batch.pairs[:, 0]] - batch.mean[batch.pairs[:, 1]]).square().sum(1))
     return math.log(max(float(torch.cat(squares).mean()) / (2 * dim), 1e-6))
-
-
-class _Batches:
-    """Gathers the tensors of the sampler's rows."""
-
-    def __init__(self, data: TrainingData, people: list[str], per_batch: int, images: int, seed: int) -> None:
-        self.data = data
-        self.rows: NDArray[np.int64] = data.rows_of(set(people))
-        self.sampler = BalancedSampler(data.person[self.rows].tolist(), per_batch, images, len(data.pooled), seed)
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(pooled (B, P), mean (B, D), genuine pairs (K, 2))."""
-        local, view = self.sampler.batch(step)
-        row, view_index = torch.from_numpy(self.rows[local]), torch.from_numpy(view)
-        person = torch.from_numpy(self.data.person[self.rows[local]])
-        pooled = self.data.pooled[view_index, row].float()
-        return pooled, self.data.mean[view_index, row], genuine_pairs(person, row)
 
 
 class _Run:
     """The state of one training."""
 
-    def __init__(self, config: PFEConfig, options: TrainOptions, people: list[str], origin: str) -> None:
+    def __init__(
+        self,
+        config: PFEConfig,
+        options: TrainOptions,
+        objective: Objective,
+        batches: Batches,
+        origin: str,
+        people: list[str],
+    ) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.head = options, PFEHead(config)
+        self.options, self.objective, self.head = options, objective, build_single(config)
+        objective.prepare(batches.prototypes())
         self.identity = {
             "origin": origin,
             "config": config.to_dict(),
+            "objective": [type(objective).__name__, objective.options()],
             "options": asdict(options),
             "people": "\n".join(people),
         }
-        self.optimizer = torch.optim.AdamW(self.head.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        parameters = [*self.head.parameters(), *objective.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
         self.step, self.stale, self.best_step, self.best_loss = 0, 0, 0, math.inf
         self.history: list[dict[str, float]] = []
-        self.best = self._copy()
+        self.best = self.copy()
 
-    def _copy(self) -> dict[str, Tensor]:
+    def copy(self) -> dict[str, Tensor]:
+        """The head's state."""
         return {name: value.detach().clone() for name, value in self.head.state_dict().items()}
 
-    def train_until_check(self, batches: _Batches) -> None:
+    def train_until_check(self, batches: Batches) -> None:
         """Optimiser steps until the next validation is due."""
         self.head.train()
-        losses = []
+        logged: list[dict[str, float]] = []
         stop = min(self.options.steps, self.step + self.options.check_every)
         while self.step < stop:
-            rate = 0.5 * self.options.lr * (1 + math.cos(math.pi * self.step / self.options.steps))
+            rate = 0.5 * self.options.lr * self.objective.lr_factor
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            pooled, mean, pairs = batches.batch(self.step)
-            outputs = self.head.member_outputs(pooled)  # each member learns for itself
-            loss = torch.stack([mutual_likelihood_loss(mean, log_var, pairs) for log_var in outputs]).mean()
+                group["lr"] = rate * (1 + math.cos(math.pi * self.step / self.options.steps))
+            loss, parts = self.objective(self.head, batches.batch(self.step))
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
-            losses.append(float(loss.detach()))
+            logged.append({"train_loss": float(loss.detach()), **parts})
             self.step += 1
-        self.history.append({"step": self.step, "train_loss": float(np.mean(losses))})
+        means = {name: float(np.mean([row[name] for row in logged])) for name in logged[0]}
+        self.history.append({"step": self.step, **means})
 
-    @torch.no_grad()
-    def validate(self, batches: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    def validate(self, batches: list[Batch]) -> None:
         """Loss on the held-out identities; the best state is kept."""
         self.head.eval()
-        loss = float(np.mean([float(mutual_likelihood_loss(m, self.head.from_pooled(x), p)) for x, m, p in batches]))
+        loss = float(np.mean([self.objective.validate(self.head, batch) for batch in batches]))
         self.history[-1]["validation_loss"] = loss
         if not math.isfinite(loss):
             raise InputError(f"training diverged at step {self.step} (validation loss {loss}); try a lower --lr")
         if loss < self.best_loss:
-            self.best, self.best_loss, self.best_step, self.stale = self._copy(), loss, self.step, 0
+            self.best, self.best_loss, self.best_step, self.stale = self.copy(), loss, self.step, 0
         else:
             self.stale += 1
 
@@ -208,6 +232,7 @@ class _Run:
         state: dict[str, Any] = {
             "identity": self.identity,
             "head": self.head.state_dict(),
+            "objective": self.objective.state_dict(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "numbers": [self.step, self.stale, self.best_step, self.best_loss],
@@ -228,6 +253,7 @@ class _Run:
             if state["identity"] != self.identity:
                 raise InputError(f"{path}: a checkpoint of other data, options or backbone; remove it to start anew")
             self.head.load_state_dict(state["head"])
+            self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.stale, self.best_step, self.best_loss = state["numbers"]
             self.best, self.history = state["best"], state["history"]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceunc.heads.pfe import PFEHead
+from faceunc.heads.build import SingleHead
 from faceunc.metrics.verification import tar_at_far
 from faceunc.scoring.mls import mutual_likelihood_score
 from faceunc.training.data import TrainingData
@@ -26,7 +26,7 @@ _ROWS = 800
 _MIN_PEOPLE = 20
 
 
-def fit_spread(head: PFEHead, data: TrainingData, people: list[str], seed: int) -> dict[str, float]:
+def fit_spread(head: SingleHead, data: TrainingData, people: list[str], seed: int) -> dict[str, float]:
     """Set ``spread`` and ``centre`` of the head's config from held-out people; returns the criterion of each candidate.
 
     The criterion is the geometric mean of FNMR at FMR 1e-1 to 1e-3 among all pairs of up to 800 photographs: first view
@@ -61,14 +61,14 @@ def _photographs(data: TrainingData, people: list[str], seed: int) -> NDArray[np
 
 
 @torch.no_grad()
-def _sides(head: PFEHead, data: TrainingData, rows: NDArray[np.int64], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _sides(head: SingleHead, data: TrainingData, rows: NDArray[np.int64], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(mean, log_var) of the first view, and twice of a random other view of every photograph."""
     rng = np.random.default_rng([seed, 5])
     others = [rng.integers(1, len(data.pooled), len(rows)) for _ in range(2)]
     index = torch.from_numpy(rows)
     for chosen in (np.zeros(len(rows), np.int64), *others):
         view = torch.from_numpy(chosen)
-        yield data.mean[view, index], head.from_pooled(data.pooled[view, index].float())
+        yield head.embed(data.pooled[view, index].float(), data.mean[view, index])
 
 
 def _all_pairs(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> NDArray[np.float32]:

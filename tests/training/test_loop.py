@@ -21,6 +21,7 @@ from faceunc.training import loop
 from faceunc.training.collapse import predict_log_var
 from faceunc.training.data import TrainingData
 from faceunc.training.loop import TrainedHead, TrainOptions, split_people, train_head
+from faceunc.training.objectives import pfe as objective
 
 PEOPLE, PHOTOS, VIEWS, DIM = 60, 5, 2, 16
 CONFIG = PFEConfig((4, 1, 1), DIM, variance="scalar", hidden=16, members=1)
@@ -108,7 +109,7 @@ def test_same_seed_same_result_whatever_ran_before() -> None:
 
 
 def interrupt_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    original: Callable[..., Tensor] = loop.mutual_likelihood_loss
+    original: Callable[..., Tensor] = objective.mutual_likelihood_loss
     left = [calls]
 
     def failing(mean: Tensor, log_var: Tensor, pairs: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ def interrupt_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return original(mean, log_var, pairs)
 
-    monkeypatch.setattr(loop, "mutual_likelihood_loss", failing)
+    monkeypatch.setattr(objective, "mutual_likelihood_loss", failing)
 
 
 @pytest.mark.parametrize("calls", [5, 20, 33])

@@ -1,0 +1,40 @@
+"""Which head a configuration describes; a stored one is told by the keys that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from faceunc.heads.ensemble import EnsembleConfig, EnsembleHead
+from faceunc.heads.moving import MovingConfig, MovingHead
+from faceunc.heads.pfe import PFEConfig, PFEHead
+from faceunc.heads.quality import QualityConfig, QualityHead
+
+SingleHead = PFEHead | QualityHead
+"""What a training makes: ``config``, ``moves_mean``, ``pool``, ``member_outputs``, ``from_pooled``, ``embed``."""
+Head = SingleHead | EnsembleHead
+"""What every method ends in: ``config``, ``moves_mean``, ``pool``, ``from_pooled``, ``embed``."""
+
+
+def build_single(config: PFEConfig) -> SingleHead:
+    """A new head, started as its configuration says."""
+    if isinstance(config, MovingConfig):
+        return MovingHead(config)
+    if isinstance(config, QualityConfig):
+        return QualityHead(config)
+    return PFEHead(config)
+
+
+def build_head(config: PFEConfig) -> Head:
+    """A new head, or an ensemble of them."""
+    if isinstance(config, EnsembleConfig):
+        return EnsembleHead(config, [build_single(head) for head in config.heads])
+    return build_single(config)
+
+
+def read_config(values: Mapping[str, Any]) -> PFEConfig:
+    """The configuration that ``config.to_dict()`` wrote. Raises TypeError, ValueError or KeyError for a foreign one."""
+    if "heads" in values:
+        return EnsembleConfig.of([read_config(head) for head in values["heads"]])
+    kind = MovingConfig if "start" in values else QualityConfig if "measure" in values else PFEConfig
+    return kind(**{**values, "feature_shape": tuple(values["feature_shape"])})

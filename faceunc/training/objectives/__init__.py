@@ -1,0 +1,1 @@
+"""What each method minimises, a file each."""
