@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 
 from faceunc.backbones.base import Backbone
 from faceunc.backbones.registry import load_backbone
+from faceunc.detection.sigma import DetectorSigma, load_detector_sigma
 from faceunc.embeddings import Embeddings, concatenate
-from faceunc.errors import ImageError, InputError
+from faceunc.epistemic.decomposition import decompose_embeddings
+from faceunc.epistemic.dropout import DropoutPlan, McDropout
+from faceunc.errors import ImageError, IncompatibleError, InputError
+from faceunc.heads.ensemble import EnsembleHead
 from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.align import align_face
@@ -46,7 +50,8 @@ class Quality:
     """Simple facts of an embedded photograph.
 
     Face side in its pixels (NaN for a given chip), the detector's score, number of faces seen, sharpness of the chip
-    (variance of the Laplacian), length of the raw embedding.
+    (variance of the Laplacian), length of the raw embedding; and sigma of the detected box and landmarks in pixels of
+    the photograph (root mean square over coordinates; NaN without a ``detector_sigma``).
     """
 
     face_size: float
@@ -54,6 +59,8 @@ class Quality:
     faces: int
     sharpness: float
     norm: float
+    box_sigma: float = float("nan")
+    landmark_sigma: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,12 @@ class Embedder:
         select: which face counts: "largest" or "central".
         aligned: True when the photographs are aligned chips already (square, of any size): no detection.
         min_face_size: smallest face that is looked for, in pixels.
+        dropout: MC dropout of this backbone, for ``epistemic``; an ensemble head gives its own instead.
+        detector_sigma: see :meth:`use_detector_sigma`.
 
     Raises:
-        IncompatibleError: when the head belongs to another backbone.
+        IncompatibleError: when the head belongs to another backbone, or both it and ``dropout`` would be epistemic.
+        InputError: ``detector_sigma`` where nothing is detected.
     """
 
     def __init__(
@@ -85,10 +95,30 @@ class Embedder:
         select: str = "largest",
         aligned: bool = False,
         min_face_size: int = 40,
+        dropout: McDropout | None = None,
+        detector_sigma: DetectorSigma | None = None,
     ) -> None:
         head.check_backbone(backbone.spec)
+        if dropout is not None and isinstance(head.head, EnsembleHead):
+            raise IncompatibleError(
+                f"head {head.name} is an ensemble with an epistemic uncertainty of its own: no dropout"
+            )
+        self.dropout = dropout
         self.backbone, self.head, self.aligned = backbone, head, aligned
         self._select, self._min_face_size = select, min_face_size
+        self.detector_sigma: DetectorSigma | None = None
+        if detector_sigma is not None:
+            self.use_detector_sigma(detector_sigma)
+
+    def use_detector_sigma(self, detector_sigma: DetectorSigma) -> None:
+        """From now on every photograph's quality says how uncertain its detection is.
+
+        Raises:
+            InputError: when the photographs are aligned chips.
+        """
+        if self.aligned:
+            raise InputError("a detector's sigma needs photographs to detect in, not aligned chips")
+        self.detector_sigma = detector_sigma
 
     @cached_property
     def detector(self) -> FaceDetector:
@@ -108,8 +138,20 @@ class Embedder:
             "head": self.head.name,
             "head_sha256": self.head.sha256,
             "method": self.head.method,
+            "mean": self.head.sha256 if self.head.head.moves_mean else "",
+            "epistemic": self._epistemic_name(),
+            "detector_sigma": self.detector_sigma.name if self.detector_sigma else "",
             "faceunc": version(),
         }
+
+    def _epistemic_name(self) -> str:
+        if isinstance(self.head.head, EnsembleHead):
+            return f"ensemble of {len(self.head.head.heads)}"
+        if self.dropout is None:
+            return "none"
+        plan = self.dropout.plan
+        places = [*(f"block {number}" for number in plan.after_blocks), *["bottleneck"] * plan.before_bottleneck]
+        return f"dropout {plan.rate:g} x {self.dropout.passes} ({', '.join(places)})"
 
     def __call__(self, photos: Sequence[Photo] | Photo, strict: bool = False) -> Embeddings:
         """Embed paths or RGB arrays (uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4)), in order.
@@ -161,7 +203,7 @@ class Embedder:
         failures = [Failure(names[i], e.kind, str(e)) for i, e in enumerate(images) if isinstance(e, ImageError)]
         pixels = [image for image in images if not isinstance(image, ImageError)]
         found = [None] * len(pixels) if self.aligned else self.detector(pixels)
-        chips, ids, detections = [], [], []
+        chips, ids, detections, seen = [], [], [], []
         for i, image, detection in zip(good, pixels, found, strict=True):
             try:
                 chips.append(self._chip(image, detection, names[i]))
@@ -170,11 +212,24 @@ class Embedder:
                 continue
             ids.append(names[i])
             detections.append(detection)
+            seen.append(image)
         side = self.backbone.spec.input_size
         stacked = np.stack(chips) if chips else np.empty((0, side, side, 3), np.uint8)
         embeddings, norm = self._embed(stacked, ids)
         quality = [_quality(d, chip, float(n)) for d, chip, n in zip(detections, chips, norm, strict=True)]
-        return Batch(embeddings, quality, failures)
+        return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures)
+
+    def _with_place_sigma(
+        self, quality: list[Quality], images: list[NDArray[np.uint8]], detections: Sequence[Detection | None]
+    ) -> list[Quality]:
+        points = [detection.landmarks for detection in detections if detection is not None]
+        if self.detector_sigma is None or not points:
+            return quality
+        found = self.detector_sigma(images, np.stack(points))
+        return [
+            replace(q, box_sigma=float(box), landmark_sigma=float(landmarks))
+            for q, box, landmarks in zip(quality, found.box, found.landmarks, strict=True)
+        ]
 
     def _chip(self, image: NDArray[np.uint8], detection: Detection | None, name: str) -> NDArray[np.uint8]:
         spec = self.backbone.spec
@@ -198,8 +253,17 @@ class Embedder:
     @torch.no_grad()
     def _embed(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> tuple[Embeddings, NDArray[np.float32]]:
         output = self.backbone(chips)
-        log_var = self.head.head(output.feature_map, output.norm)
-        return Embeddings(output.mean.numpy(), log_var.numpy(), list(ids), meta=self.meta), output.norm.numpy()
+        head = self.head.head
+        pooled = head.pool(output.feature_map, output.norm)
+        mean, log_var = head.embed(pooled, output.mean)
+        epistemic = None
+        if isinstance(head, EnsembleHead):
+            epistemic = head.epistemic(pooled, output.mean).numpy()
+        elif self.dropout is not None:
+            whole = bool(self.dropout.plan.after_blocks)
+            members = self.dropout(chips) if whole else self.dropout.from_features(output.feature_map)
+            epistemic = decompose_embeddings(members).epistemic.numpy()
+        return Embeddings(mean.numpy(), log_var.numpy(), list(ids), epistemic, self.meta), output.norm.numpy()
 
 
 def _read_ahead(photos: Sequence[Photo], names: Sequence[str]) -> Iterator[NDArray[np.uint8] | ImageError]:
@@ -233,15 +297,23 @@ def load(
     select: str = "largest",
     aligned: bool = False,
     min_face_size: int = 40,
+    mc_dropout: int = 0,
+    dropout: DropoutPlan | None = None,
+    detector_sigma: str | Path | None = None,
 ) -> Embedder:
     """Load an embedder: a shipped head by name ("dlib-pfe", "dlib-pfe-scalar"), or a head of your own by path.
 
     Args:
         name: see above. backbone: name or ONNX spec; None takes the one that the head was trained on.
         precision: "auto", "float32" or "bfloat16". The rest: see :class:`Embedder`.
+        mc_dropout: passes of MC dropout (100 is usual), which fill ``epistemic``; 0 for none. dropout: where it stands.
+        detector_sigma: "mtcnn-sigma" or a path: uncertainty of the detections, in each photograph's quality.
 
     Raises:
         InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
     """
     head = load_head(head_path(name))
-    return Embedder(load_backbone(backbone or head.backbone, precision), head, select, aligned, min_face_size)
+    model = load_backbone(backbone or head.backbone, precision)
+    sampled = McDropout(model, dropout, mc_dropout) if mc_dropout else None
+    places = load_detector_sigma(detector_sigma) if detector_sigma is not None else None
+    return Embedder(model, head, select, aligned, min_face_size, sampled, places)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = "faceunc-embeddings-1"
 # What must agree before two embeddings may be compared: by cosine, and by a score that reads the variance.
-MEAN_KEYS = ("backbone", "backbone_sha256", "alignment")
+MEAN_KEYS = ("backbone", "backbone_sha256", "alignment", "mean")  # mean: hash of the head that moved it, else ""
 VARIANCE_KEYS = (*MEAN_KEYS, "head", "head_sha256")
 _TYPES = {"mean": np.float32, "log_var": np.float32, "epistemic": np.float32, "ids": np.uint8, "id_ends": np.int64}
 

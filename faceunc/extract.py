@@ -25,6 +25,7 @@ from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, check_writable
 
 _PART = 256
+_PLACE_SIGMA = ("box_sigma", "landmark_sigma")  # columns of photos.csv that only ``--detector-sigma`` fills
 
 
 @dataclass
@@ -113,7 +114,7 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
         if path.is_file():
             embeddings = Embeddings.load(path)
             try:
-                check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision"))
+                check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision", "detector_sigma"))
             except IncompatibleError as error:
                 raise IncompatibleError(
                     f"{out} holds a result of other settings: {error}; choose another OUT"
@@ -178,9 +179,12 @@ def _finish(out: Path, whole: Batch, embedder: Embedder, new: int) -> Extraction
 
 
 def _photos_csv(whole: Batch) -> bytes:
-    names = ["photo", "sigma", *(field.name for field in fields(Quality))]
+    shown = [field.name for field in fields(Quality)]
+    if not whole.embeddings.meta.get("detector_sigma"):
+        shown = [name for name in shown if name not in _PLACE_SIGMA]
+    names = ["photo", "sigma", *shown]
     rows = [
-        {"photo": photo, "sigma": f"{sigma:.6f}", **{k: _number(v) for k, v in asdict(quality).items()}}
+        {"photo": photo, "sigma": f"{sigma:.6f}", **{name: _number(getattr(quality, name)) for name in shown}}
         for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True)
     ]
     return _csv(names, rows)

@@ -8,10 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pytest
-import torch
-from numpy.typing import NDArray
+# Threads that wait should sleep: spinning ones, on a machine where others work too, make tests a hundred times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 
 torch.set_num_threads(2)
 

@@ -14,8 +14,10 @@ _DESCRIPTION = """Embed photographs: files, folders (searched to the bottom) and
 
 OUT is a folder. It gets embeddings.safetensors (mean, log_var, ids), photos.csv (sigma, face size, detector score,
 number of faces, sharpness and norm of every photograph), failures.csv (what could not be embedded, by kind) and
-report.json. A run that is killed goes on where it stopped when it is started again; photographs that are in OUT already
-are not embedded again (they are known by their path as it is typed). A bad photograph is reported and skipped."""
+report.json. With --detector-sigma photos.csv also says how uncertain the detection is: box_sigma and landmark_sigma,
+in pixels, root mean square over coordinates. A run that is killed goes on where it stopped when it is started again;
+photographs that are in OUT already are not embedded again (they are known by their path as it is typed). A bad
+photograph is reported and skipped."""
 
 
 def add_parser(commands: Any) -> None:
@@ -29,6 +31,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTOS", help="files, folders or patterns")
     parser.add_argument("-o", "--out", required=True, type=Path, metavar="OUT", help="folder for the results")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    parser.add_argument(
+        "--detector-sigma",
+        nargs="?",
+        const="mtcnn-sigma",
+        metavar="FILE",
+        help="store how uncertain box and landmarks are, by the shipped mtcnn-sigma or a path *.safetensors of your own "
+        "(put this option behind PHOTOS)",
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -39,6 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
     photos = find_photos(args.photos)
     embedder = load_embedder(args)
+    if args.detector_sigma is not None:
+        from faceunc.detection.sigma import load_detector_sigma
+
+        embedder.use_detector_sigma(load_detector_sigma(args.detector_sigma))
     from faceunc.extract import extract
 
     start = time.perf_counter()

@@ -124,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         head=args.head,
         train_on=args.train_on,
         norm=args.norm,
+        methods=tuple(args.methods),
         train=TrainOptions(seed=args.seed, steps=args.steps),
     )
     return finish(_EVALUATIONS[args.evaluation](options, args), args)

@@ -93,7 +93,17 @@ def run(args: argparse.Namespace) -> int:
     train = TrainOptions(seed=args.seed, steps=args.steps)
     if args.norm and args.head:
         raise InputError("--norm is for heads that are cross-fitted: leave out --head")
-    options = EvalOptions(args.data, args.backbone, args.precision, head=args.head, norm=args.norm, train=train)
+    if args.methods and (args.head or args.norm):
+        raise InputError("--method cross-fits heads of its own: leave out --head and --norm")
+    options = EvalOptions(
+        args.data,
+        args.backbone,
+        args.precision,
+        head=args.head,
+        norm=args.norm,
+        methods=tuple(args.methods),
+        train=train,
+    )
     if args.evaluation == "templates":
         return eval_protocols.finish(evaluate_templates(options, args.clean_share), args)
     if args.evaluation == "lfw" and args.view == 1:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from faceunc.cli import compare, demo, embed, evaluate, protocol, train
+from faceunc.cli import compare, demo, embed, evaluate, methods, protocol, train
 from faceunc.errors import FaceuncError
 
 _EPILOG = """examples:
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for module in (embed, compare, train, evaluate, protocol, demo):
+    for module in (embed, compare, train, methods, evaluate, protocol, demo):
         module.add_parser(commands)
     return parser
 

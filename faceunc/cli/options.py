@@ -37,6 +37,14 @@ def positive(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    """A number from 0 on."""
+    value = float(text)
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return value
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--head, --backbone, --precision, --select, --aligned, --min-face-size, --threads."""
     group = parser.add_argument_group("model")
@@ -55,6 +63,22 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=40,
         metavar="PX",
         help="smallest face looked for, after photos over 1280 px are reduced to it (default: 40)",
+    )
+    group.add_argument(
+        "--mc-dropout",
+        type=whole(2),
+        default=0,
+        metavar="T",
+        help="epistemic uncertainty by T passes with dropout before the last layer (100 is usual; cheap)",
+    )
+    group.add_argument("--dropout-rate", type=share, default=0.1, metavar="P", help="of --mc-dropout (default: 0.1)")
+    group.add_argument(
+        "--dropout-blocks",
+        type=whole(1),
+        nargs="+",
+        default=[],
+        metavar="K",
+        help="also after these blocks (dlib: 1-14)",
     )
     add_threads(group)
 
@@ -86,8 +110,23 @@ def load_embedder(args: argparse.Namespace) -> Any:
     """The embedder that the model options describe."""
     apply_threads(args)
     from faceunc.embedder import load
+    from faceunc.epistemic.dropout import DropoutPlan
+    from faceunc.errors import InputError
 
-    return load(args.head, args.backbone, args.precision, args.select, args.aligned, args.min_face_size)
+    try:
+        plan = DropoutPlan(tuple(args.dropout_blocks), rate=args.dropout_rate)
+        return load(
+            args.head,
+            args.backbone,
+            args.precision,
+            args.select,
+            args.aligned,
+            args.min_face_size,
+            args.mc_dropout,
+            plan,
+        )
+    except ValueError as error:  # a rate of 1, a block that the backbone does not have
+        raise InputError(str(error)) from None
 
 
 def add_json(kind: Any) -> None:
@@ -100,3 +139,11 @@ def add_training(kind: Any) -> None:
     kind.add_argument("--seed", type=whole(0), default=0, help="seed of split and training (default: 0)")
     kind.add_argument("--steps", type=whole(1), default=1500, help="most training steps of each head (default: 1500)")
     kind.add_argument("--norm", action="store_true", help="cross-fitted heads take the embedding's norm as an input")
+    kind.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="METHOD",
+        dest="methods",
+        help="cross-fit this method instead of PFE, with its own defaults (may be repeated; see faceunc methods)",
+    )

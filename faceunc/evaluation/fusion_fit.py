@@ -18,21 +18,22 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.evaluation.setup import Bench
-from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.ijb_plan import Plan, PlanOptions, plan_ijb
 from faceunc.scoring.indexed import score_indexed
 from faceunc.scoring.pooling import Pooling, pool_templates
 from faceunc.storage import atomic_write
-from faceunc.training.collapse import predict_log_var
+from faceunc.training.collapse import predict
 from faceunc.training.data import TRAIN_VIEWS, TrainingData, training_data
-from faceunc.training.loop import train_head
+from faceunc.training.ensemble import train_recipe
+from faceunc.training.recipe import Recipe
 
 SPREADS = (0.85, 1.0, 1.15, 1.3, 1.5)
 RHOS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 TARGETS = (1e-2, 1e-3, 1e-4)
 _PAIRS = 300_000
+Floats = NDArray[np.float32]
 _RECIPE = "1"  # part of the cache key: raise it when the fit changes
 
 
@@ -75,10 +76,9 @@ def fit_both(bench: Bench, variance: str) -> tuple[FusionFit, FusionFit]:
         return zero, one
     except (OSError, ValueError, TypeError):
         pass
-    spec = bench.source.backbone.spec
-    config = PFEConfig(spec.feature_shape, spec.dim, variance=variance, norm=options.norm)
-    data = training_data(bench.source, TRAIN_VIEWS, PFEHead(config), options.show)
-    zero, one = (_fit(bench, data, config, variance, part) for part in (0, 1))
+    recipe = bench.recipe(variance)
+    data = training_data(bench.source, TRAIN_VIEWS, recipe.pooling_head(), options.show)
+    zero, one = (_fit(bench, data, recipe, variance, part) for part in (0, 1))
     atomic_write(path, json.dumps([asdict(zero), asdict(one)]).encode())
     return zero, one
 
@@ -92,10 +92,10 @@ def halves(bench: Bench, variance: str, part: int) -> tuple[set[str], set[str]]:
     return set(people[order[:half]].tolist()), set(people[order[half:]].tolist())
 
 
-def _fit(bench: Bench, data: TrainingData, config: PFEConfig, variance: str, part: int) -> FusionFit:
+def _fit(bench: Bench, data: TrainingData, recipe: Recipe, variance: str, part: int) -> FusionFit:
     train, held = halves(bench, variance, part)
-    head = train_head(data, train, config, bench.options.train, show=bench.options.show).head
-    images, plan = _images(data, predict_log_var(head, data), held, bench)
+    head = train_recipe(data, train, recipe, bench.options.train, None, bench.options.show).head
+    images, plan = _images(data, predict(head, data), held, bench)
     centre = head.config.centre
     candidates = (FusionFit(spread, rho, centre) for spread in (SPREADS if centre else (1.0,)) for rho in RHOS)
     best = min(candidates, key=lambda fit: criterion(fit, images, plan))
@@ -116,7 +116,7 @@ def _column(plan: Plan, name: str) -> NDArray[np.int64]:
 
 
 def _images(
-    data: TrainingData, log_var: NDArray[np.float32], people: Iterable[str], bench: Bench
+    data: TrainingData, outputs: tuple[Floats, Floats], people: Iterable[str], bench: Bench
 ) -> tuple[Embeddings, Plan]:
     """Rows of a plan over these people's photographs, each in its view."""
     photos = bench.source.photos.subset(data.rows_of(set(people)).tolist())
@@ -124,5 +124,5 @@ def _images(
     frame = _column(plan, "frame")
     view = np.where(frame < 0, 0, 1 + frame % (len(TRAIN_VIEWS) - 1))
     photo = np.array([bench.source.photos.index[photos.ids[row]] for row in _column(plan, "photo")])
-    mean = data.mean.numpy()[view, photo]
-    return Embeddings(mean, log_var[view, photo], [bench.source.photos.ids[row] for row in photo]), plan
+    mean, log_var = outputs
+    return Embeddings(mean[view, photo], log_var[view, photo], [bench.source.photos.ids[row] for row in photo]), plan

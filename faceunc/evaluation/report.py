@@ -113,7 +113,8 @@ class EvalReport:
         """On what, and how, the cross-fitted heads were trained."""
         photos = (self.bench.training or self.bench).source.photos
         on = {"folder": photos.root.name, "sha256": photos.sha256}
-        return {**asdict(self.options.train), "norm": self.options.norm, "on": on}
+        made = {"norm": self.options.norm, "methods": list(self.options.methods)}
+        return {**asdict(self.options.train), **made, "on": on}
 
     def write(self, path: Path) -> list[Path]:
         """Write ``path`` (JSON), and beside it the table (.txt) and the figure (.png). Raises OutputError."""

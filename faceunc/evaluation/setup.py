@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from faceunc.backbones.base import Backbone
 from faceunc.backbones.registry import load_backbone
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
-from faceunc.heads.pfe import VARIANCES, PFEConfig
+from faceunc.heads.pfe import VARIANCES
 from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.detect import FaceDetector
@@ -28,6 +29,8 @@ from faceunc.training.cache import Features, FeatureSource
 from faceunc.training.crossfit import CrossFit, cross_fit, hash_identities, split_identities
 from faceunc.training.data import TRAIN_VIEWS
 from faceunc.training.loop import TrainOptions
+from faceunc.training.methods import find_method, named_recipe
+from faceunc.training.recipe import Recipe, Settings
 
 TEST_SEEDS = (101, 102, 103)  # the training views have others
 
@@ -39,6 +42,7 @@ class EvalOptions:
     Attributes:
         data: folder of identities. backbone: name or ONNX spec. precision: see :func:`load_backbone`.
         variances: which PFE heads are cross-fitted ("per-dimension", "scalar").
+        methods: names for :func:`named_recipe`, cross-fitted with their own defaults instead of these PFE heads.
         head: a shipped head or the path of one, used instead of cross-fitting; refused when it was trained on people of
             ``data``.
         train_on: folder of identities on which two heads are cross-fitted for a protocol with images of its own.
@@ -53,6 +57,7 @@ class EvalOptions:
     head: str | Path | None = None
     train_on: Path | None = None
     norm: bool = False
+    methods: tuple[str, ...] = ()
     train: TrainOptions = field(default_factory=TrainOptions)
     cache: Path = field(default_factory=cache_dir)
     show: bool | None = None
@@ -81,7 +86,7 @@ class Bench:
         self.options, self.source, self.heads, self.training = options, source, heads, training
         self.people: dict[str, int] = {}
         self.warnings: list[str] = []
-        self._features: dict[View, tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]] = {}
+        self._features: dict[View, dict[str, _Outputs]] = {}
 
     @property
     def variances(self) -> list[str]:
@@ -95,9 +100,29 @@ class Bench:
 
     @property
     def methods(self) -> list[tuple[str, str, str]]:
-        """(name in tables, head, score) of all that is compared; cosine once, for all heads share the mean."""
-        mls = [(f"mls ({variance})", variance, "mls") for variance in self.variances]
-        return [("cosine", self.variances[0], "cosine"), *mls]
+        """(name in tables, head, score) of all that is compared.
+
+        Cosine once for all heads that share the backbone's mean, and once for each head that moves it; MLS, and the
+        score of its own, for each head.
+        """
+        still = [name for name in self.variances if not self.moves_mean(name)]
+        rows = [("cosine", still[0] if still else self.variances[0], "cosine")] if still else []
+        for name in self.variances:
+            if self.moves_mean(name):
+                rows.append((f"cosine ({name})", name, "cosine"))
+            rows.append((f"mls ({name})", name, "mls"))
+            if self.heads[name].heads[0].method == "vmf":
+                rows.append((f"vmf ({name})", name, "vmf"))
+        return rows
+
+    def moves_mean(self, variance: str) -> bool:
+        """Whether this head's means are its own."""
+        return any(head.head.moves_mean for head in self.heads[variance].heads)
+
+    def recipe(self, variance: str) -> Recipe:
+        """How the cross-fitted heads of this name were made."""
+        options, backbone = self.options, self.source.backbone
+        return next(recipe for name, recipe in _recipes(options, backbone) if name == variance)
 
     def prepare(self, views: Sequence[View]) -> None:
         """Compute the features of all these views in one pass over the photographs."""
@@ -105,35 +130,55 @@ class Bench:
 
     def embeddings(self, view: View, variance: str, rows: NDArray[np.int64] | None = None) -> Embeddings:
         """Embeddings of photographs (``rows``, else all) in one view; each person by the head that never met them."""
-        mean, log_vars = self._of_view(view)
-        index = np.arange(len(mean)) if rows is None else rows
+        outputs = self._of_view(view)[variance]
+        index = np.arange(len(outputs.mean)) if rows is None else rows
         spec, fit = self.source.backbone.spec, self.heads[variance]
+        method = fit.heads[0].method or "pfe"
         meta = {
             "backbone": spec.name,
             "backbone_sha256": spec.sha256,
             "alignment": spec.alignment,
-            "head": variance if self.given_head else f"crossfit-pfe-{variance}",
+            "mean": fit.sha256 if self.moves_mean(variance) else "",
+            "method": method,
+            "head": variance if self.given_head or self.options.methods else f"crossfit-{method}-{variance}",
             "head_sha256": fit.sha256,
         }
-        return Embeddings(mean[index], log_vars[variance][index], [self.source.photos.ids[i] for i in index], meta=meta)
+        ids = [self.source.photos.ids[i] for i in index]
+        return Embeddings(outputs.mean[index], outputs.log_var[index], ids, meta=meta)
 
-    def _of_view(self, view: View) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def _of_view(self, view: View) -> dict[str, _Outputs]:
         if view not in self._features:
             features = self.source.features([view], self.options.show)[view]
-            predictions = {name: self._predict(features, fit) for name, fit in self.heads.items()}
-            self._features[view] = (features.mean, predictions)  # the means stay on disk until rows are asked for
+            self._features[view] = {name: self._predict(features, name) for name in self.heads}
         return self._features[view]
 
     @torch.no_grad()
-    def _predict(self, features: Features, fit: CrossFit) -> NDArray[np.float32]:
-        out = np.empty((len(features), fit.heads[0].head.config.outputs), np.float32)
+    def _predict(self, features: Features, name: str) -> _Outputs:
+        """Frozen means stay on disk until rows are asked for."""
+        fit, moves = self.heads[name], self.moves_mean(name)
+        log_var = np.empty((len(features), fit.heads[0].head.config.outputs), np.float32)
+        mean = np.empty_like(features.mean) if moves else features.mean
         for start in range(0, len(features), 1024):
-            block = torch.from_numpy(features.feature_map[start : start + 1024].astype(np.float32))
-            norm = torch.from_numpy(np.array(features.norm[start : start + 1024]))
-            part = torch.from_numpy(fit.part[start : start + 1024])
-            values = torch.stack([head.head(block, norm) for head in fit.heads])
-            out[start : start + 1024] = values[part, torch.arange(len(part))].numpy()
-        return out
+            block = slice(start, start + 1024)
+            part = fit.part[block]
+            feature_map = torch.from_numpy(features.feature_map[block].astype(np.float32))
+            norm = torch.from_numpy(np.array(features.norm[block]))
+            frozen = torch.from_numpy(np.array(features.mean[block]))
+            for number in np.unique(part):
+                rows = np.flatnonzero(part == number)
+                head, chosen = fit.heads[number].head, torch.from_numpy(rows)
+                moved, values = head.embed(head.pool(feature_map[chosen], norm[chosen]), frozen[chosen])
+                log_var[start + rows] = values.numpy()
+                if moves:
+                    mean[start + rows] = moved.numpy()
+        return _Outputs(mean, log_var)
+
+
+class _Outputs(NamedTuple):
+    """What a head makes of one view: mean (N, D), log_var (N, D or 1)."""
+
+    mean: NDArray[np.float32]
+    log_var: NDArray[np.float32]
 
 
 def folder_bench(options: EvalOptions, pairs: PairProtocol | None = None) -> Bench:
@@ -212,12 +257,22 @@ def _count_people(bench: Bench, subjects: Sequence[str], met: set[str]) -> Bench
     return bench
 
 
+def _recipes(options: EvalOptions, backbone: Backbone) -> list[tuple[str, Recipe]]:
+    """(name in tables, what is trained) of all heads that are cross-fitted."""
+    if options.methods:
+        return [(name, named_recipe(name, backbone)) for name in options.methods]
+    pfe = find_method("pfe")
+    return [
+        (variance, pfe.recipe(backbone, Settings(variance=variance, norm=options.norm)))
+        for variance in options.variances
+    ]
+
+
 def _cross_fitted(options: EvalOptions, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:
-    spec, fits = source.backbone.spec, {}
-    for variance in options.variances:
-        config = PFEConfig(spec.feature_shape, spec.dim, variance=variance, norm=options.norm)
-        fits[variance] = cross_fit(source, part, TRAIN_VIEWS, config, options.train, options.show)
-    return fits
+    return {
+        name: cross_fit(source, part, TRAIN_VIEWS, recipe, options.train, options.show)
+        for name, recipe in _recipes(options, source.backbone)
+    }
 
 
 def _one_head(head: StoredHead, source: FeatureSource, part: NDArray[np.int64]) -> dict[str, CrossFit]:

@@ -17,6 +17,7 @@ from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.templates import MixedTemplates, make_templates
 from faceunc.scoring.embedded import score_matrix
 from faceunc.scoring.fusion import fuse, fuse_mean
+from faceunc.scoring.vmf import fuse_vmf
 
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
 POSTERIORS = ("bayes", "min", "harmonic")
@@ -54,14 +55,23 @@ def _pooled(bench: Bench, templates: MixedTemplates, view: View) -> Iterator[tup
     """(pooling, score, one embedding a template) for every way that is compared."""
     for number, variance in enumerate(bench.variances):
         clean, poor = bench.embeddings(View(), variance), bench.embeddings(view, variance)
-        if number == 0:
+        if number == 0 or bench.moves_mean(variance):
             pooled = _fuse_all(clean, poor, templates, lambda mean, log_var: (fuse_mean(mean), log_var[0]))
-            yield "mean", "cosine", pooled
+            yield f"mean ({variance})" if bench.moves_mean(variance) else "mean", "cosine", pooled
         for posterior in POSTERIORS:
             fused = _fuse_all(clean, poor, templates, lambda m, v, p=posterior: fuse(m, v, p))  # type: ignore[misc]
             if posterior == POSTERIORS[0]:
                 yield f"inverse variance ({variance})", "cosine", fused
             yield f"inverse variance ({variance})", f"mls {posterior}", fused
+        if (variance, "vmf") in [(head, score) for _, head, score in bench.methods]:
+            fused = _fuse_all(clean, poor, templates, _fuse_concentrations)
+            yield f"inverse variance ({variance})", "vmf product", fused
+
+
+def _fuse_concentrations(mean: Floats, log_var: Floats) -> tuple[Floats, Floats]:
+    """The product of von Mises-Fisher densities; log_var is -log kappa on both sides."""
+    fused, log_kappa = fuse_vmf(mean, -log_var)
+    return fused, -log_kappa
 
 
 def _fuse_all(

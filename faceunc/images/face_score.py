@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 FOUND = 0.7  # MTCNN's own threshold of its last stage
-_INPUT = 48
+INPUT = 48  # side of what it sees, in pixels
 # Medians over MTCNN's detections on LFW: the side of the square box in units of the points' root mean square distance
 # from their mean, and the box's centre relative to that mean, in sides.
 _SIDE, _OFFSET = 4.554, np.array([-0.0124, -0.0710])
@@ -44,9 +44,8 @@ class FaceScorer:
         if not len(images):
             return np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
         corner, side = (np.round(values) for values in face_squares(points))  # whole pixels, for both ways
-        patches = np.stack([_patch(i, c, s) for i, c, s in zip(images, corner, side, strict=True)])
-        values = torch.from_numpy(patches).permute(0, 3, 1, 2).float().sub(127.5).mul(0.0078125)
-        _, places, probability = self._network(values)
+        patches = np.stack([square_patch(i, c, s) for i, c, s in zip(images, corner, side, strict=True)])
+        _, places, probability = self._network(network_input(patches))
         relative = places.view(-1, 2, 5).transpose(1, 2).numpy()
         found = relative * side[:, None, None] + corner[:, None]
         return probability[:, 1].numpy(), found.astype(np.float32)
@@ -61,21 +60,28 @@ def face_squares(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDA
     return centre + (_OFFSET - 0.5) * side[:, None], side
 
 
-def _patch(image: NDArray[np.uint8], corner: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
-    """The square of whole pixels cut out, black where it leaves the image, at the network's size.
+def network_input(patches: NDArray[np.uint8]) -> torch.Tensor:
+    """RGB uint8 patches (N, S, S, 3) as MTCNN's networks take them: float32 (N, 3, S, S) in about [-1, 1]."""
+    return torch.from_numpy(patches).permute(0, 3, 1, 2).float().sub(127.5).mul(0.0078125)
+
+
+def square_patch(
+    image: NDArray[np.uint8], corner: NDArray[np.float64], side: float, out: int = INPUT
+) -> NDArray[np.uint8]:
+    """The square of whole pixels cut out, black where it leaves the image, at ``out`` x ``out`` pixels.
 
     Only what is visible is ever scaled, so a square of any size takes no memory.
     """
-    patch = np.zeros((_INPUT, _INPUT, 3), np.uint8)
+    patch = np.zeros((out, out, 3), np.uint8)
     size, (left, top) = int(side), (int(value) for value in corner)
     x1, x2 = max(0, left), min(image.shape[1], left + size)
     y1, y2 = max(0, top), min(image.shape[0], top + size)
     if x1 >= x2 or y1 >= y2:
         return patch
-    columns = slice(*(round((x - left) * _INPUT / size) for x in (x1, x2)))
-    rows = slice(*(round((y - top) * _INPUT / size) for y in (y1, y2)))
+    columns = slice(*(round((x - left) * out / size) for x in (x1, x2)))
+    rows = slice(*(round((y - top) * out / size) for y in (y1, y2)))
     width, height = columns.stop - columns.start, rows.stop - rows.start
     if width and height:
-        how = cv2.INTER_AREA if size >= _INPUT else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if size >= out else cv2.INTER_LINEAR
         patch[rows, columns] = cv2.resize(image[y1:y2, x1:x2], (width, height), interpolation=how)
     return patch

@@ -12,13 +12,15 @@ import pytest
 
 from faceunc.cli import main
 from faceunc.cli.main import build_parser
+from faceunc.cli.train import METHOD_HELP
 
 CODE = "from faceunc.cli import main; raise SystemExit(main())"
 COMMANDS = [
     ["embed"],
     ["compare"],
     ["train"],
-    ["train", "pfe"],
+    *(["train", method] for method in METHOD_HELP),
+    ["methods"],
     ["eval"],
     ["eval", "lfw"],
     ["eval", "cross-quality"],
@@ -36,6 +38,8 @@ COMMANDS = [
     ["protocol", "make-ijb"],
     ["protocol", "check"],
     ["demo"],
+    ["demo", "face"],
+    ["demo", "sine"],
 ]
 EVALUATIONS = [command for command in COMMANDS if command[0] == "eval" and len(command) == 2]
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from faceunc.images.detect import Detection, FaceDetector
-from faceunc.images.face_score import FOUND, FaceScorer, _patch, face_squares
+from faceunc.images.face_score import FOUND, FaceScorer, face_squares, square_patch
 from faceunc.images.read import read_image
 
 Image = NDArray[np.uint8]
@@ -184,18 +184,18 @@ def test_a_patch_is_the_padded_square_made_small(size: int) -> None:
         how = cv2.INTER_AREA if size >= 48 else cv2.INTER_LINEAR
         square = padded[500 + top : 500 + top + size, 500 + left : 500 + left + size]
         whole = cv2.resize(square, (48, 48), interpolation=how).astype(int)
-        patch = _patch(image, np.array([left, top], float), float(size)).astype(int)
+        patch = square_patch(image, np.array([left, top], float), float(size)).astype(int)
         different = np.abs(patch - whole) > 6
         assert different.mean() < 0.05  # only where picture and black meet
     inside = cv2.resize(image[30 : 30 + 96, 20 : 20 + 96], (48, 48), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(_patch(image, np.array([20.0, 30.0]), 96.0), inside)
+    np.testing.assert_array_equal(square_patch(image, np.array([20.0, 30.0]), 96.0), inside)
 
 
 @pytest.mark.parametrize("side", [3.9 * 2000, 1e7, 1e15])
 def test_a_large_square_takes_no_memory(side: float) -> None:
     image = np.full((2000, 2000, 3), 200, np.uint8)
     tracemalloc.start()
-    patch = _patch(image, np.round(np.array([-side / 2, -side / 2])), side)
+    patch = square_patch(image, np.round(np.array([-side / 2, -side / 2])), side)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000

@@ -1,0 +1,109 @@
+"""Every method on one table: python eval/methods.py LFW --out eval/results [--backbone SPEC] [--seeds 0 1 2].
+
+Trains each method with the same data, cross-fitting and budget, once a seed, and writes methods-BACKBONE.json, .txt and
+.png (LFW, cross-quality, templates, correlation with severity, training time, cost) and epistemic-BACKBONE.*
+(do epistemic and aleatoric uncertainty react to what they should?). Heads are cached: a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from faceunc.cli.options import whole
+from faceunc.evaluation.epistemic import EpistemicReport, evaluate_epistemic
+from faceunc.evaluation.methods import FAMILY, MethodFigures, evaluate_methods, inference_cost, over_seeds
+from faceunc.evaluation.setup import EvalOptions
+from faceunc.plots.methods import save_epistemic, save_methods
+from faceunc.provenance import provenance
+from faceunc.storage import atomic_write
+from faceunc.training.loop import TrainOptions
+
+_SHOWN = ("LFW acc", "(a) acc", "(a) 1e-2", "(a) 1e-3", "(b) acc", "(b) 1e-2", "(b) 1e-3")
+_TEMPLATES = ("templates 1e-3", "templates bayes 1e-3", "templates harmonic 1e-3", "templates bayes 1e-5")
+
+
+def main() -> None:
+    """Run both evaluations and write their files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="LFW")
+    parser.add_argument("--out", type=Path, default=Path("eval/results"))
+    parser.add_argument("--backbone", default="dlib", help="name or ONNX spec *.json")
+    parser.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", default=list(FAMILY))
+    parser.add_argument("--steps", type=whole(1), default=1500)
+    parser.add_argument("--ensemble", default="dul-reg*5", help="whose epistemic uncertainty is looked at; '' for none")
+    args = parser.parse_args()
+    options = EvalOptions(args.data, args.backbone, train=TrainOptions(steps=args.steps))
+    runs = [evaluate_methods(options, args.methods, seed) for seed in args.seeds]
+    name = args.backbone if not args.backbone.endswith(".json") else "arcface"
+    write_methods(args, options, runs, name)
+    if args.ensemble:
+        reports = [
+            evaluate_epistemic(
+                EvalOptions(args.data, args.backbone, train=TrainOptions(args.steps, seed=s)), args.ensemble
+            )
+            for s in args.seeds
+        ]
+        write_epistemic(args, reports, name)
+
+
+def write_methods(args: argparse.Namespace, options: EvalOptions, runs: list[list[MethodFigures]], name: str) -> None:
+    """methods-NAME.json, .txt, .png."""
+    rows = over_seeds(runs)
+    cost = inference_cost(options, args.methods)
+    for row in rows:
+        row["head / backbone"] = cost.get(row["method"], 0.0)
+    columns = [*_SHOWN, *_TEMPLATES]
+    table = [
+        {"method": row["method"], "score": row["score"]}
+        | {key: _with_deviation(row, key) for key in columns}
+        | {key: row.get(key) for key in ("sigma ~ severity", "training s", "head / backbone")}
+        for row in rows
+    ]
+    text = f"methods on {name}, {len(args.seeds)} seeds: mean +- standard deviation; TAR at FAR\n"
+    text += tabulate(table, headers="keys", floatfmt=".3f")
+    text += "\ntemplates: inverse variance and MLS with that posterior; without one: mean pooling and cosine"
+    save_methods(rows, args.out / f"methods-{name}.png", f"All methods, {name}, {len(args.seeds)} seeds")
+    content = {"rows": rows, "runs": [[asdict(one) for one in run] for run in runs], "seeds": args.seeds}
+    write(args.out / f"methods-{name}", content, text)
+
+
+def _with_deviation(row: dict[str, Any], key: str) -> str:
+    return f"{row[key]:.4f} +- {row[f'std {key}']:.4f}" if key in row else ""
+
+
+def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], name: str) -> None:
+    """epistemic-NAME.json, .txt, .png."""
+    first = reports[0]
+    text = [f"what the uncertainties of {args.ensemble} react to, {name}, means over {len(reports)} seeds\n"]
+    for title, attribute in (
+        ("median variance a dimension", "sets"),
+        ("AUROC against clean faces", "detection"),
+        ("clean unseen faces, by training people", "shares"),
+    ):
+        values = getattr(first, attribute)
+        rows = [
+            {"": key, **{m: sum(getattr(r, attribute)[key][m] for r in reports) / len(reports) for m in row}}
+            for key, row in values.items()
+        ]
+        text += [title, tabulate(rows, headers="keys", floatfmt=".3g"), ""]
+    save_epistemic(reports, args.out / f"epistemic-{name}.png", f"Aleatoric and epistemic, {args.ensemble}, {name}")
+    write(args.out / f"epistemic-{name}", {"seeds": args.seeds, "runs": [asdict(r) for r in reports]}, "\n".join(text))
+
+
+def write(base: Path, content: dict[str, Any], text: str) -> None:
+    """JSON with provenance, and the table, which is printed as well."""
+    content["provenance"] = provenance()
+    atomic_write(base.with_suffix(".json"), (json.dumps(content, indent=1) + "\n").encode())
+    atomic_write(base.with_suffix(".txt"), (text + "\n").encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
