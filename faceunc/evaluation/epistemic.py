@@ -49,7 +49,7 @@ class EpistemicReport:
     shares: dict[str, dict[str, float]]
 
 
-def evaluate_epistemic(options: EvalOptions, ensemble: str = "dul-reg*5", passes: int = 100) -> EpistemicReport:
+def evaluate_epistemic(options: EvalOptions, ensemble: str = "dul-mls*3", passes: int = 100) -> EpistemicReport:
     """Train the ensemble on shares of one half's people, measure it on faces of the other half and on non-faces.
 
     Args:

@@ -22,6 +22,7 @@ FAMILY = (
     "pfe",
     "pfe:variance=scalar",
     "dul-cls",
+    "dul-mls",
     "dul-reg",
     "dul-reg:mean=frozen",
     "probface",
@@ -29,7 +30,6 @@ FAMILY = (
     "scaleface",
     "norm",
     "serfiq",
-    "dul-reg*3",
 )
 BASELINE = "frozen, cosine"
 _REPEATS = 15
