@@ -29,7 +29,7 @@ BACKBONES: dict[str, Callable[[str], Backbone]] = {
 
 
 def load_backbone(name: str = "dlib", precision: str = "auto") -> Backbone:
-    """Load a frozen backbone: a name of :data:`BACKBONES`, or the path of an ONNX spec file (``*.json``).
+    """Load a frozen backbone: a name of :data:`BACKBONES`, ``dlib@K`` (:func:`cut_backbone`), or an ONNX spec file.
 
     Raises:
         InputError: an unknown name, or weights that cannot be loaded.
@@ -38,6 +38,11 @@ def load_backbone(name: str = "dlib", precision: str = "auto") -> Backbone:
         from faceunc.backbones.onnx import load_onnx
 
         return load_onnx(name)
+    if name.startswith("dlib@") and name[5:].isdecimal():
+        from faceunc.backbones.cut import cut_backbone
+        from faceunc.backbones.dlib_resnet import load_dlib_resnet
+
+        return cut_backbone(load_dlib_resnet(precision=precision), int(name[5:]))
     if name not in BACKBONES:
         raise InputError(
             f"backbone must be one of {', '.join(BACKBONES)}, or an ONNX spec *.json. Got {name!r} instead."

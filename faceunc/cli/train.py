@@ -47,9 +47,10 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "norm": {"action": "store_true", "help": "the embedding's norm is one more input"},
     "mean": {"choices": ("moving", "frozen"), "default": "moving", "help": "frozen: only the variance learns"},
     "start": {
-        "choices": ("pretrained", "scratch"),
+        "choices": ("pretrained", "scratch", "tuned"),
         "default": "pretrained",
-        "help": "where the mean begins: at the backbone's embedding, or anew from its features",
+        "help": "where the mean begins: at the backbone's embedding, anew from its features, or at the backbone's last "
+        "blocks, which are fine-tuned (--backbone dlib@13: block 14 of 14 learns)",
     },
     "centres": {
         "choices": ("means", "weights"),

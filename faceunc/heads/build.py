@@ -9,6 +9,7 @@ from faceunc.heads.ensemble import EnsembleConfig, EnsembleHead
 from faceunc.heads.moving import MovingConfig, MovingHead
 from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.heads.quality import QualityConfig, QualityHead
+from faceunc.heads.tuned import TunedConfig, TunedHead
 
 SingleHead = PFEHead | QualityHead
 """What a training makes: ``config``, ``moves_mean``, ``pool``, ``member_outputs``, ``from_pooled``, ``embed``."""
@@ -18,6 +19,8 @@ Head = SingleHead | EnsembleHead
 
 def build_single(config: PFEConfig) -> SingleHead:
     """A new head, started as its configuration says."""
+    if isinstance(config, TunedConfig):
+        return TunedHead(config)
     if isinstance(config, MovingConfig):
         return MovingHead(config)
     if isinstance(config, QualityConfig):
@@ -36,5 +39,6 @@ def read_config(values: Mapping[str, Any]) -> PFEConfig:
     """The configuration that ``config.to_dict()`` wrote. Raises TypeError, ValueError or KeyError for a foreign one."""
     if "heads" in values:
         return EnsembleConfig.of([read_config(head) for head in values["heads"]])
-    kind = MovingConfig if "start" in values else QualityConfig if "measure" in values else PFEConfig
+    kinds: dict[str, type[PFEConfig]] = {"cut": TunedConfig, "start": MovingConfig, "measure": QualityConfig}
+    kind = next((kinds[key] for key in kinds if key in values), PFEConfig)
     return kind(**{**values, "feature_shape": tuple(values["feature_shape"])})

@@ -52,6 +52,7 @@ class EnsembleHead(nn.Module):
     def __init__(self, config: EnsembleConfig, heads: Sequence[nn.Module]) -> None:
         super().__init__()
         self.config, self.heads = config, nn.ModuleList(heads)
+        self.keeps_map = any(bool(head.keeps_map) for head in heads)
         self.moves_mean = any(bool(head.moves_mean) for head in heads)
 
     def pool(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,7 +51,7 @@ class MovingHead(PFEHead):
 
     def __init__(self, config: MovingConfig) -> None:
         super().__init__(config)
-        inputs = 2 * config.feature_shape[0] + config.norm
+        inputs = self.inputs(config)
         self.standardise = nn.BatchNorm1d(inputs, affine=False)
         self.mean_dropout = nn.Dropout(config.mean_dropout)
         self.add = nn.Linear(inputs, config.dim, bias=config.start == "pretrained")
@@ -79,7 +78,3 @@ class MovingHead(PFEHead):
         if self.config.start == "pretrained":
             moved = F.normalize(mean + self.config.step * (moved - mean), dim=1)
         return moved, self.from_pooled(pooled)
-
-    def moved(self, pooled: Tensor, mean: Tensor) -> Tensor:
-        """Cosine between the new mean and the backbone's, (N,): how far training moved it."""
-        return torch.sum(self.embed(pooled, mean)[0] * mean, 1)

@@ -85,7 +85,17 @@ class PFEHead(nn.Module):
             self.scale = nn.Parameter(torch.tensor(1e-4))
             self.bias = nn.Parameter(torch.tensor(float(config.bias)))
         else:
-            self.bodies = nn.ModuleList(_pooled_body(2 * channels + config.norm, config) for _ in range(config.members))
+            self.bodies = nn.ModuleList(_pooled_body(self.inputs(config), config) for _ in range(config.members))
+
+    @classmethod
+    def inputs(cls, config: PFEConfig) -> int:
+        """Numbers that the learned part of the pooled architecture reads."""
+        return 2 * config.feature_shape[0] + config.norm
+
+    @property
+    def keeps_map(self) -> bool:
+        """Whether :meth:`pool` pools nothing away, and leaves as many numbers as the map has."""
+        return self.config.architecture == "paper"
 
     def pool(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
         """The part without parameters: (N, C, h, w), and the norms (N,) for a head that takes them -> (N, P)."""

@@ -49,6 +49,7 @@ class QualityHead(nn.Module):
     """
 
     moves_mean = False
+    keeps_map = False
 
     def __init__(self, config: QualityConfig) -> None:
         super().__init__()

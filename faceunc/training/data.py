@@ -76,7 +76,7 @@ def training_data(source: FeatureSource, views: Sequence[View], head: Head, show
 @torch.no_grad()
 def pool_features(features: Features, head: Head) -> Tensor:
     """The head's fixed pooling over a whole view, block by block: (N, P); float16 where nothing was pooled away."""
-    keep = torch.float16 if head.config.architecture == "paper" else torch.float32
+    keep = torch.float16 if head.keeps_map else torch.float32
     blocks = [
         head.pool(
             torch.from_numpy(features.feature_map[start : start + _BLOCK].astype(np.float32)),

@@ -81,7 +81,7 @@ def train_ensemble(
 def _train(
     data: TrainingData, people: list[str], recipe: Recipe, options: TrainOptions, show: bool | None, keep: int = 0
 ) -> TrainedHead:
-    return train_head(data, people, recipe.config, options, None, show, recipe.objective(), keep=keep)
+    return train_head(data, people, recipe.config, options, None, show, recipe.objective(), recipe.pooling_head(), keep)
 
 
 def _restored(config: PFEConfig, state: Mapping[str, Tensor]) -> Head:

@@ -16,6 +16,7 @@ from faceunc.errors import InputError
 from faceunc.heads.build import Head, SingleHead, build_single
 from faceunc.heads.pfe import PFEConfig
 from faceunc.heads.quality import QualityHead
+from faceunc.heads.tuned import SLOW, TunedHead
 from faceunc.progress import bar
 from faceunc.storage import atomic_path
 from faceunc.training.batches import Batch, Batches
@@ -114,8 +115,7 @@ def train_head(
     held = Batches(data, held_people, 10**9, options.images, options.seed + 1, centre)
     config = replace(config, bias=derived_bias(train, config.dim) + objective.level(config.dim))
     run = _Run(config, options, objective, train, data.origin, train_people)
-    if isinstance(run.head, QualityHead):
-        run.head.take_over(pooling, data.pooled[:, torch.from_numpy(train.rows)])
+    run.take_over(pooling, train)
     if checkpoint is not None:
         run.resume(checkpoint)
     snapshots: list[dict[str, Tensor]] = []
@@ -187,8 +187,11 @@ class _Run:
             "options": asdict(options),
             "people": "\n".join(people),
         }
-        parameters = [*self.head.parameters(), *objective.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
+        slow = self.head.slow_parameters() if isinstance(self.head, TunedHead) else []
+        known = {id(parameter) for parameter in slow}
+        fast = [p for p in [*self.head.parameters(), *objective.parameters()] if id(p) not in known]
+        groups = [{"params": fast, "factor": 1.0}] + ([{"params": slow, "factor": SLOW}] if slow else [])
+        self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=options.weight_decay)
         self.step, self.stale, self.best_step, self.best_loss = 0, 0, 0, math.inf
         self.history: list[dict[str, float]] = []
         self.best = self.copy()
@@ -196,6 +199,15 @@ class _Run:
     def copy(self) -> dict[str, Tensor]:
         """The head's state."""
         return {name: value.detach().clone() for name, value in self.head.state_dict().items()}
+
+    def take_over(self, pooling: SingleHead | None, batches: Batches) -> None:
+        """What the head that pooled the features holds of the backbone."""
+        if isinstance(self.head, QualityHead):
+            self.head.take_over(pooling, batches.data.pooled[:, torch.from_numpy(batches.rows)])
+        if isinstance(self.head, TunedHead) and isinstance(pooling, TunedHead):
+            self.head.blocks.load_state_dict(pooling.blocks.state_dict())
+            self.head.linear.load_state_dict(pooling.linear.state_dict())
+            self.best = self.copy()
 
     def train_until_check(self, batches: Batches) -> None:
         """Optimiser steps until the next validation is due."""
@@ -205,7 +217,7 @@ class _Run:
         while self.step < stop:
             rate = 0.5 * self.options.lr * self.objective.lr_factor
             for group in self.optimizer.param_groups:
-                group["lr"] = rate * (1 + math.cos(math.pi * self.step / self.options.steps))
+                group["lr"] = rate * group["factor"] * (1 + math.cos(math.pi * self.step / self.options.steps))
             loss, parts = self.objective(self.head, batches.batch(self.step))
             self.optimizer.zero_grad()
             loss.backward()

@@ -11,6 +11,7 @@ from faceunc.errors import InputError
 from faceunc.heads.moving import MovingConfig
 from faceunc.heads.pfe import PFEConfig
 from faceunc.heads.quality import QualityConfig
+from faceunc.heads.tuned import TunedConfig
 from faceunc.training.objectives.base import Objective
 from faceunc.training.objectives.dul_cls import DULClassificationObjective
 from faceunc.training.objectives.dul_mls import DULMutualObjective
@@ -74,9 +75,20 @@ def _pfe(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[]
     return config, PFEObjective
 
 
+def _moving(backbone: Backbone, settings: Settings) -> MovingConfig:
+    """Where the mean begins decides the head: "tuned" has its own copy of the backbone's last blocks."""
+    shape = _shape(backbone, settings)
+    if settings.start != "tuned":
+        return MovingConfig(**shape, start=settings.start)
+    _, _, cut = backbone.spec.name.partition("@")
+    if not cut:
+        raise ValueError(f"start=tuned needs a backbone cut below its last blocks (dlib@13). Got {backbone.spec.name}")
+    return TunedConfig(**shape, cut=int(cut))
+
+
 def _dul_cls(kind: type[DULClassificationObjective]) -> Make:
     def make(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
-        config = MovingConfig(**_shape(backbone, settings), start=settings.start)
+        config = _moving(backbone, settings)
         margin = MARGINS[settings.classifier] if settings.margin is None else settings.margin
 
         def objective() -> Objective:
@@ -89,7 +101,7 @@ def _dul_cls(kind: type[DULClassificationObjective]) -> Make:
 
 def _dul_reg(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
     shape = _shape(backbone, settings)
-    config = MovingConfig(**shape, start=settings.start) if settings.mean == "moving" else PFEConfig(**shape)
+    config = _moving(backbone, settings) if settings.mean == "moving" else PFEConfig(**shape)
     return config, lambda: DULRegressionObjective(settings.centres)
 
 

@@ -12,6 +12,7 @@ from faceunc.errors import InputError
 from faceunc.heads.build import SingleHead, build_single
 from faceunc.heads.pfe import PFEConfig
 from faceunc.heads.quality import QualityHead
+from faceunc.heads.tuned import TunedHead
 from faceunc.training.objectives.base import Objective
 
 ENSEMBLE_KINDS = ("seeds", "bootstrap", "checkpoints")
@@ -81,6 +82,8 @@ class Recipe:
         head = build_single(self.config)
         if isinstance(head, QualityHead) and head.config.measure == "serfiq":
             head.take_tail(backbone_tail(self.backbone))
+        if isinstance(head, TunedHead):
+            head.take_blocks(self.backbone)
         return head
 
     def identity(self) -> list[Any]:

@@ -115,3 +115,12 @@ def test_methods_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["paper"] and row["when"] and row["cost"] for row in rows)
     assert main(["methods"]) == 0
     assert "serfiq" in capsys.readouterr().out
+
+
+def test_fine_tuning_of_the_last_block(people: Path, tmp_path: Path, bush: list[Path]) -> None:
+    out = tmp_path / "tuned.safetensors"
+    assert train("dul-cls", people, out, "--backbone", "dlib@13", "--start", "tuned") == 0
+    faces = faceunc.load(out)(bush[:2])
+    assert faces.meta["backbone"] == "dlib@13"
+    assert faces.meta["mean"]
+    assert faces.log_var.shape == (2, 128)

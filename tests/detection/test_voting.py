@@ -142,7 +142,7 @@ def test_wrong_arguments() -> None:
 
 
 def test_candidates_are_those_of_mtcnn(bush: list[Path]) -> None:
-    """The whole detector's faces are among them, but for how crops are cut (its own are cut at the border, by torch)."""
+    """The whole detector's faces are among them, but for how crops are made small (its own: by torch)."""
     from facenet_pytorch import MTCNN
 
     from faceunc.images.read import read_image
