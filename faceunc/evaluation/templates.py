@@ -15,8 +15,8 @@ from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.lfw import read_pairs
 from faceunc.protocols.templates import MixedTemplates, make_templates
-from faceunc.scoring.embedded import score_matrix
 from faceunc.scoring.fusion import fuse, fuse_mean
+from faceunc.scoring.indexed import score_indexed
 from faceunc.scoring.vmf import fuse_vmf
 
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -40,7 +40,7 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
         upper = np.triu_indices(len(templates), 1)
         same = (templates.identity[:, None] == templates.identity[None, :])[upper]
         for pooling, score, fused in _pooled(bench, templates, View(mix_seed=seed)):
-            scores = score_matrix(fused, fused, score.split()[0])[upper]
+            scores = score_indexed(fused, *upper, score.split()[0])
             figures.setdefault((pooling, score), []).append(far_figures(sort_scores(scores, same), TARGETS))
             if seed == TEST_SEEDS[0]:
                 report.add_curve(f"{pooling}, {score}", sort_scores(scores, same))
