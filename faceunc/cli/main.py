@@ -16,7 +16,8 @@ _EPILOG = """examples:
   faceunc compare a.jpg b.jpg                    similarity, likelihood, both sigmas, which photo is poorer
   faceunc eval lfw data/lfw --json lfw.json      cosine against MLS on LFW, heads cross-fitted by identity
   faceunc protocol make-ijb people/ -o ijb       an IJB-style benchmark of your own data
-  faceunc train pfe people/ -o head.safetensors  a variance head of your own
+  faceunc train pfe people/ -o head.safetensors  a variance head of your own (faceunc methods: the other methods)
+  faceunc demo sine                              what is epistemic, what is aleatoric: the teaching example
 """
 
 
