@@ -80,8 +80,9 @@ class QualityHead(nn.Module):
             InputError: a tail that is not a weighted sum over each channel's map followed by a linear map.
         """
         zero = torch.zeros(1, *self.config.feature_shape, requires_grad=True)
-        reduced = tail.reduce(zero)
-        (weight,) = torch.autograd.grad(reduced.sum(), zero)
+        with torch.enable_grad():
+            reduced = tail.reduce(zero)
+            (weight,) = torch.autograd.grad(reduced.sum(), zero)
         with torch.no_grad():
             identity = torch.eye(reduced.shape[1])
             bias = tail.last(torch.zeros(1, reduced.shape[1]))[0]

@@ -38,7 +38,7 @@ def test_every_method_and_score_has_its_row(mini: Path, tmp_path: Path) -> None:
     assert runs[0][0].figures == runs[1][0].figures  # the baseline has nothing to do with the seed of training
     save_methods(rows, tmp_path / "m.png", "test")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
-    cost = inference_cost(options, ("pfe", "vmf*2"))
+    cost = inference_cost(options, ("pfe", "vmf*2", "serfiq"))
     assert 0.0 < cost["pfe"] < 0.5
 
 
