@@ -80,7 +80,7 @@ def write_methods(args: argparse.Namespace, options: EvalOptions, runs: list[lis
         | {key: row.get(key) for key in ("sigma ~ severity", "training s", "head / backbone")}
         for row in rows
     ]
-    text = f"methods on {name}, {len(args.seeds)} seeds: mean +- standard deviation; TAR at FAR\n"
+    text = f"methods on {name}, {len(args.seeds)} seeds: mean ± standard deviation; TAR at FAR 1e-2, 1e-3, 1e-5\n"
     text += tabulate(table, headers="keys", floatfmt=".3f")
     text += "\ntemplates: inverse variance and MLS with that posterior; without one: mean pooling and cosine"
     save_methods(rows, args.out / f"methods-{name}.png", f"All methods, {name}, {len(args.seeds)} seeds")
@@ -89,7 +89,7 @@ def write_methods(args: argparse.Namespace, options: EvalOptions, runs: list[lis
 
 
 def _with_deviation(row: dict[str, Any], key: str) -> str:
-    return f"{row[key]:.4f} +- {row[f'std {key}']:.4f}" if key in row else ""
+    return f"{row[key]:.3f} ±{row[f'std {key}']:.3f}".replace("0.", ".") if key in row else ""
 
 
 def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], name: str) -> None:

@@ -32,6 +32,7 @@ FAMILY = (
     "serfiq",
 )
 BASELINE = "frozen, cosine"
+TRAINING = "training s"
 _REPEATS = 15
 
 
@@ -62,7 +63,7 @@ def evaluate_methods(options: EvalOptions, methods: Sequence[str], seed: int) ->
         fit = quality.bench.heads[method]
         common = {
             "sigma ~ severity": float(np.mean([check["sigma"] for check in fit.collapse])),
-            "training s": fit.seconds,
+            TRAINING: fit.seconds,
         }
         for score in _scores(quality, method):
             row = _figures(lfw, quality, templates, f"{score} ({method})", method)
@@ -138,13 +139,16 @@ def _median(work: Any) -> float:
 
 
 def over_seeds(runs: Sequence[Sequence[MethodFigures]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation (n - 1) of every figure: a row for each method and score of the first run."""
+    """Mean and standard deviation (n - 1) of every figure, the least training time: a row a method and score."""
     rows = []
     for first in runs[0]:
         same = [one.figures for run in runs for one in run if (one.method, one.score) == (first.method, first.score)]
         row: dict[str, Any] = {"method": first.method, "score": first.score, "seeds": len(same)}
         for name in first.figures:
             values = [figures[name] for figures in same]
+            if name == TRAINING:  # a time: the least is the one that others on the machine disturbed least
+                row[name] = float(np.nanmin(values)) if np.isfinite(values).any() else float("nan")
+                continue
             row[name] = float(np.mean(values))
             row[f"std {name}"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         rows.append(row)

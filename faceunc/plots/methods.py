@@ -8,11 +8,17 @@ from typing import Any
 
 from faceunc.storage import atomic_path
 
-_PANELS = ("(a) acc", "(a) 1e-2", "(b) acc", "templates bayes 1e-3")
+_PANELS = {
+    "(a) acc": "clean against degraded: accuracy",
+    "(a) 1e-2": "clean against degraded: TAR@FAR 1e-2",
+    "(b) acc": "both degraded: accuracy",
+    "templates bayes 1e-3": "templates: TAR@FAR 1e-3",
+}
+_POSTERIORS = ("bayes", "product", "")  # of vMF; cosine has none
 
 
 def save_methods(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """One bar a method and score, mean over seeds with its deviation; the dashed line is the first row (cosine).
+    """One point a method and score, mean over seeds with its deviation; the dashed line is the first row (cosine).
 
     ``rows``: from :func:`over_seeds`; cosine's templates are pooled by their mean. Raises OutputError.
     """
@@ -21,17 +27,18 @@ def save_methods(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> N
     figure = Figure(figsize=(4.0 * len(_PANELS), 0.32 * len(rows) + 1.6), layout="constrained")
     panels: list[Any] = figure.subplots(1, len(_PANELS), sharey=True).tolist()
     names = [row["method"] if k == 0 else f"{row['method']}, {row['score']}" for k, row in enumerate(rows)]
-    for key, panel in zip(_PANELS, panels, strict=True):
-        plain = key.replace(" bayes", "")
-        values = [row.get(key, row.get(plain, float("nan"))) for row in rows]
-        errors = [row.get(f"std {key}", 0.0) for row in rows]
-        panel.barh(range(len(rows)), values, xerr=errors, color="tab:blue", alpha=0.75, ecolor="black", capsize=2)
+    for (key, name), panel in zip(_PANELS.items(), panels, strict=True):
+        keys = [key.replace("bayes ", f"{posterior} ".lstrip()) for posterior in _POSTERIORS]
+        found = [next((name for name in keys if name in row), "") for row in rows]
+        values = [row.get(name, float("nan")) for name, row in zip(found, rows, strict=True)]
+        errors = [row.get(f"std {name}", 0.0) for name, row in zip(found, rows, strict=True)]
+        panel.errorbar(values, range(len(rows)), xerr=errors, fmt="o", capsize=3)
         panel.axvline(values[0], color="black", linestyle="--", linewidth=0.8)
         good = [value for value in values if value == value]
         low, high = min(good), max(good)
-        panel.set_xlim(low - 0.15 * (high - low), high + 0.15 * (high - low))
-        panel.set_title(key)
-        panel.grid(axis="x", alpha=0.3)
+        panel.set_xlim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
+        panel.set_title(name)
+        panel.grid(alpha=0.3)
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].invert_yaxis()
     figure.suptitle(title)
