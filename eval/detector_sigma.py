@@ -18,10 +18,11 @@ import torch
 from tabulate import tabulate
 
 from faceunc.detection.evaluation import cross_fit_branch, interval_report, severity_report
+from faceunc.detection.example_cache import cached_examples
 from faceunc.detection.features import LastStage
 from faceunc.detection.train import some_of_each
 from faceunc.detection.training import BranchOptions
-from faceunc.detection.versions import VersionOptions, make_examples
+from faceunc.detection.versions import VersionOptions
 from faceunc.detection.voting_bench import measure_voting, voting_report
 from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import find_landmarks
@@ -37,15 +38,17 @@ VOTING_PER_PERSON, VOTING_VERSIONS = 1, 3
 def measure(data: Path, options: BranchOptions) -> dict[str, Any]:
     """All figures."""
     photos = identity_folder(data)
-    landmarks = find_landmarks(photos, FaceDetector("central"), cache_dir())
+    detector = FaceDetector("central")
+    landmarks = find_landmarks(photos, detector, cache_dir())
     used, places = some_of_each(photos, landmarks, PER_PERSON)
     people = used.identities
-    examples = make_examples(used, places, LastStage(), VersionOptions(seed=options.seed))
+    versions = VersionOptions(seed=options.seed)
+    examples = cached_examples(used, places, detector.name, LastStage(), versions, cache_dir())
     fit = cross_fit_branch(examples, people, options=options)
     few, few_places = some_of_each(used, places, VOTING_PER_PERSON)
     part = fit.part[[used.index[name] for name in few.ids]]
-    versions = VersionOptions(versions=VOTING_VERSIONS, seed=options.seed + 1)
-    rows = measure_voting(few, few_places, [f.branch for f in fit.fits], part, versions)
+    other = VersionOptions(versions=VOTING_VERSIONS, seed=options.seed + 1)
+    rows = measure_voting(few, few_places, [f.branch for f in fit.fits], part, other)
     return {
         "people": len(set(people)),
         "photographs": len(used),
@@ -83,11 +86,11 @@ def _intervals(name: str, group: Mapping[str, Any]) -> str:
 
     rows = [
         row("coverage, found", group["coverage, found"]),
-        ["  95% over identities", *(f"{spans[level][0]:.3f}-{spans[level][1]:.3f}" for level in levels)],
-        *(row(f"  {kind}", values) for kind, values in group["coverage by kind"].items()),
+        ["- 95% over identities", *(f"{spans[level][0]:.3f}-{spans[level][1]:.3f}" for level in levels)],
+        *(row(f"- found, {kind}", values) for kind, values in group["coverage by kind"].items()),
         row("coverage, all", group["coverage, all"]),
         row(f"{constant}coverage, found", group[f"{constant}coverage, found"]),
-        *(row(f"  {kind}", values) for kind, values in group[f"{constant}coverage by kind"].items()),
+        *(row(f"- constant, {kind}", values) for kind, values in group[f"{constant}coverage by kind"].items()),
         row("interval score, % of the side", group["interval score"], 2),
         row(f"{constant}interval score", group[f"{constant}interval score"], 2),
     ]
@@ -112,6 +115,9 @@ def _voting(report: Mapping[str, Any]) -> str:
                 gap = found[f"{measure_name}, difference to plain NMS"].get(method)
                 shown = "" if gap is None else f"{gap['mean']:+.5f} ({gap['low']:+.5f} to {gap['high']:+.5f})"
                 rows.append([source, found["images"], measure_name, method, f"{value:.5f}", shown])
+            gap = found[f"{measure_name}, what the variances change"]
+            shown = f"{gap['mean']:+.5f} ({gap['low']:+.5f} to {gap['high']:+.5f})"
+            rows.append([source, found["images"], measure_name, "- variances against equal ones", "", shown])
         rows.append([source, found["images"], "median candidates", "", f"{found['median candidates']:g}", ""])
     headers = ["candidates", "images", "measure", "method", "mean", "minus plain NMS (95% over identities)"]
     return tabulate(rows, headers=headers, disable_numparse=True)

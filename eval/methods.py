@@ -17,6 +17,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from faceunc.backbones.registry import load_backbone
 from faceunc.cli.options import whole
 from faceunc.evaluation.epistemic import EpistemicReport, evaluate_epistemic
 from faceunc.evaluation.methods import FAMILY, MethodFigures, evaluate_methods, inference_cost, over_seeds
@@ -43,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     options = EvalOptions(args.data, args.backbone, train=TrainOptions(steps=args.steps))
     runs = [_run(options, args, seed) for seed in args.seeds]
-    name = args.backbone if not args.backbone.endswith(".json") else "arcface"
+    name = load_backbone(args.backbone).spec.name
     write_methods(args, options, runs, name)
     if args.ensemble:
         reports = [

@@ -36,8 +36,8 @@ def add_parser(commands: Any) -> None:
         nargs="?",
         const="mtcnn-sigma",
         metavar="FILE",
-        help="store how uncertain box and landmarks are, by the shipped mtcnn-sigma or a path *.safetensors of your own "
-        "(put this option behind PHOTOS)",
+        help="store how uncertain box and landmarks are; FILE: a path *.safetensors of your own (default: the shipped "
+        "mtcnn-sigma); put this option behind PHOTOS",
     )
     add_model_options(parser)
     parser.set_defaults(run=run)

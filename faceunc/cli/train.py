@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from faceunc.cli import train_detector
 from faceunc.cli.options import add_precision, add_threads, apply_threads, not_negative, positive, share, whole
 
 _DESCRIPTION = """Train a head on a folder with one sub-folder a person (people with at least two photographs count).
@@ -85,6 +86,7 @@ def add_parser(commands: Any) -> None:
             for setting in METHOD_SETTINGS[name]:
                 group.add_argument(f"--{setting.replace('_', '-')}", **_FLAGS[setting])
         method.set_defaults(run=run)
+    train_detector.add_parser(methods)
 
 
 def _add_common(method: argparse.ArgumentParser) -> None:

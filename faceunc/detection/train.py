@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from faceunc.detection.branch import BranchConfig
+from faceunc.detection.example_cache import cached_examples
 from faceunc.detection.features import GROUPS, LastStage
 from faceunc.detection.intervals import coverages
 from faceunc.detection.store import save_branch
 from faceunc.detection.training import BranchOptions, FittedBranch, fit_branch
-from faceunc.detection.versions import Examples, VersionOptions, make_examples
+from faceunc.detection.versions import Examples, VersionOptions
 from faceunc.errors import InputError
 from faceunc.images.detect import FaceDetector
 from faceunc.images.landmarks import Landmarks, find_landmarks
@@ -84,10 +85,11 @@ def train_detector_sigma(request: DetectorSigmaRequest) -> DetectorSigmaSummary:
         raise InputError(f"{request.out}: expected a file name that ends in .safetensors")
     check_writable(request.out)
     photos = identity_folder(request.data)
-    landmarks = find_landmarks(photos, FaceDetector(request.select), cache_dir(), request.show)
+    detector = FaceDetector(request.select)
+    landmarks = find_landmarks(photos, detector, cache_dir(), request.show)
     used, landmarks = some_of_each(photos, landmarks, request.per_person)
     stage = LastStage()
-    examples = make_examples(used, landmarks, stage, request.versions, request.show)
+    examples = cached_examples(used, landmarks, detector.name, stage, request.versions, cache_dir(), request.show)
     people = used.identities
     fitted = fit_branch(examples, people, people, request.config, request.options, request.show)
     coverage = _coverage(examples, people, fitted)

@@ -144,6 +144,7 @@ def _summary(rows: Sequence[VotingRow], identities: Sequence[str], seed: int) ->
         report[f"{label}, difference to plain NMS"] = {
             name: _difference(values[:, k] - values[:, 0], person, seed) for k, name in enumerate(METHODS) if k
         }
+        report[f"{label}, what the variances change"] = _difference(values[:, 1] - values[:, 2], person, seed)
     errors = np.array([row.error for row in rows])
     kinds = np.array([row.kind for row in rows])
     report["landmark error by kind"] = {

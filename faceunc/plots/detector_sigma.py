@@ -17,8 +17,10 @@ _COLOURS = {"box": "tab:blue", "landmarks": "tab:red"}
 def save_detector_sigma(
     intervals: Mapping[str, Any], severity: Mapping[str, Any], voting: Mapping[str, Any], path: Path, title: str
 ) -> None:
-    """Three panels and one for each source of candidates; the reports are those of ``faceunc.detection.evaluation``
-    and :func:`voting_report`. Raises OutputError."""
+    """Four panels, from the reports of ``faceunc.detection.evaluation`` and :func:`voting_report`.
+
+    Raises OutputError.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * 4, 4.4), layout="constrained")
@@ -69,9 +71,9 @@ def _severity(ax: Axes, report: Mapping[str, Any]) -> None:
         ax.plot(places, [row["rms error"] for row in bins], "x:", color=colour, label=f"{name}: RMS error")
         ax.set_xticks(places, [row["severity"] for row in bins], rotation=30, ha="right")
     ax.set(xlabel="severity", ylabel="% of the crop's side", title="sigma against degradation")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.4 * ax.get_ylim()[1])
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _voting(ax: Axes, report: Mapping[str, Any]) -> None:

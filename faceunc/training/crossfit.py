@@ -81,8 +81,8 @@ def cross_fit(
     """Train (or load from the cache) one head a part; see :class:`CrossFit`."""
     paths = _paths(source, part, views, recipe, options)
     if not all(path.is_file() for path in paths):
-        start = time.perf_counter()
         data = training_data(source, views, recipe.pooling_head(), show)
+        start = time.perf_counter()
         names = np.array(source.photos.identities)
         for number, path in enumerate(paths):
             people = set(names[part != number].tolist())

@@ -106,16 +106,18 @@ def _dul_reg(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callabl
 
 
 def _probface(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
-    config = PFEConfig(**_shape(backbone, settings))
+    config = PFEConfig(**_shape(backbone, replace(settings, variance="scalar")))
     return config, lambda: ProbFaceObjective(settings.regulariser, settings.triplet)
 
 
 def _vmf(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
-    return PFEConfig(**_shape(backbone, settings)), lambda: VMFObjective(settings.centres)
+    return PFEConfig(**_shape(backbone, replace(settings, variance="scalar"))), lambda: VMFObjective(settings.centres)
 
 
 def _scaleface(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
-    return PFEConfig(**_shape(backbone, settings)), lambda: ScaleFaceObjective(settings.centres)
+    return PFEConfig(**_shape(backbone, replace(settings, variance="scalar"))), lambda: ScaleFaceObjective(
+        settings.centres
+    )
 
 
 def _quality(measure: str) -> Make:

@@ -15,6 +15,7 @@ from faceunc.heads.quality import QualityHead
 from faceunc.heads.tuned import TunedHead
 from faceunc.training.objectives.base import Objective
 
+_RECIPE = "2"  # part of the keys of trained heads: raise it when an objective or the refit changes
 ENSEMBLE_KINDS = ("seeds", "bootstrap", "checkpoints")
 
 
@@ -90,5 +91,5 @@ class Recipe:
         """JSON-ready: all that a trained head depends on, besides data and training options."""
         plain: list[Any] = [self.config.to_dict()]
         if self.method != "pfe":
-            plain = [self.method, *plain, self.objective().options()]
+            plain = [_RECIPE, self.method, *plain, self.objective().options()]
         return [*plain, asdict(self.ensemble)] if self.ensemble else plain

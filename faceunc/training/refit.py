@@ -6,6 +6,7 @@ the order of photographs is theirs, only where and how far apart the variances l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,12 +16,15 @@ from faceunc.heads.build import SingleHead
 from faceunc.losses.mutual_likelihood import mutual_likelihood_loss
 from faceunc.training.batches import Batch
 
+_WIDEST = math.log(3.0)
+
 
 @torch.no_grad()
 def refit(head: SingleHead, batches: Sequence[Batch]) -> tuple[float, float]:
     """Rescale ``head`` to ``shift + factor * log_var``, the least mutual likelihood loss; returns (shift, factor).
 
-    The factor stays positive, so that a head which orders photographs the wrong way round is not turned about.
+    The factor stays within 1/3 and 3: a head which orders photographs the wrong way round is neither turned about nor
+    flattened.
     """
     sides = []
     for batch in batches:
@@ -28,7 +32,7 @@ def refit(head: SingleHead, batches: Sequence[Batch]) -> tuple[float, float]:
         sides.append((mean, torch.stack(head.member_outputs(batch.pooled)).mean(0), batch.pairs))
 
     def loss(values: Sequence[float]) -> float:
-        shift, factor = float(values[0]), float(torch.tensor(values[1]).exp())
+        shift, factor = float(values[0]), _factor(values[1])
         parts = [
             mutual_likelihood_loss(mean, centre + shift + factor * (v - centre), pairs) for mean, v, pairs in sides
         ]
@@ -36,11 +40,17 @@ def refit(head: SingleHead, batches: Sequence[Batch]) -> tuple[float, float]:
 
     centre = float(torch.cat([log_var for _, log_var, _ in sides]).mean())
     start = _level(sides) - centre
-    found = minimize(loss, [start, 0.0], method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-2, "maxiter": 200})
-    shift, factor = float(found.x[0]), float(torch.tensor(found.x[1]).exp())
+    simplex = [[start, 0.0], [start + 0.5, 0.0], [start, 0.5]]  # the default one hardly leaves a coordinate of 0
+    options = {"xatol": 1e-3, "fatol": 1e-3, "maxiter": 200, "initial_simplex": simplex}
+    found = minimize(loss, simplex[0], method="Nelder-Mead", options=options)
+    shift, factor = float(found.x[0]), _factor(found.x[1])
     shift += centre * (1.0 - factor)
     head.rescale(shift, factor)
     return shift, factor
+
+
+def _factor(log_factor: float) -> float:
+    return math.exp(min(max(float(log_factor), -_WIDEST), _WIDEST))
 
 
 def _level(sides: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> float:

@@ -20,6 +20,7 @@ COMMANDS = [
     ["compare"],
     ["train"],
     *(["train", method] for method in METHOD_HELP),
+    ["train", "detector-sigma"],
     ["methods"],
     ["eval"],
     ["eval", "lfw"],

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from faceunc.detection.evaluation import cross_fit_branch, interval_report, severity_report
+from faceunc.detection.example_cache import cached_examples
 from faceunc.detection.features import GROUPS, LastStage
 from faceunc.detection.intervals import LEVELS, coverages, fit_factors, half_widths, scores
 from faceunc.detection.store import load_branch
@@ -152,6 +153,29 @@ def test_examples_of_lfw(some: tuple[PhotoSet, Landmarks]) -> None:
     torch.testing.assert_close(again.residual, examples.residual)
     other = make_examples(photos, landmarks, LastStage(), replace(options, seed=1))
     assert not torch.allclose(other.residual, examples.residual)
+
+
+def test_examples_are_made_once(
+    some: tuple[PhotoSet, Landmarks], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, landmarks = some
+    stage, options = LastStage(), VersionOptions(versions=2)
+    made = make_examples(photos, landmarks, stage, options)
+    calls: list[int] = []
+    monkeypatch.setattr("faceunc.detection.example_cache.make_examples", lambda *_: calls.append(1) or made)
+    for expected in (1, 1):
+        found = cached_examples(photos, landmarks, "d", stage, options, tmp_path)
+        assert len(calls) == expected
+        assert (found.kind.tolist(), found.skipped) == (made.kind.tolist(), made.skipped)
+        torch.testing.assert_close([found.features, found.residual], [made.features, made.residual])
+        np.testing.assert_array_equal(found.severity, made.severity)
+    cached_examples(photos, landmarks, "d", stage, replace(options, seed=1), tmp_path)
+    cached_examples(photos, landmarks, "other", stage, options, tmp_path)
+    assert len(calls) == 3
+    for path in (tmp_path / "detector-examples").iterdir():
+        path.write_bytes(path.read_bytes()[:500])
+    cached_examples(photos, landmarks, "d", stage, options, tmp_path)
+    assert len(calls) == 4
 
 
 def test_photographs_without_a_face_are_left_out(some: tuple[PhotoSet, Landmarks]) -> None:

@@ -15,10 +15,10 @@ class DULMutualObjective(DULClassificationObjective):
     """DUL_cls for the mean, and for the variance the mutual likelihood loss about that mean, which it does not move.
 
     In DUL_cls the noise is smallest where it would do most harm, near the boundary between classes; with few training
-    people that is on the poor photographs. Here the noise that is sampled is the variance of genuine pairs.
+    people that is on the poor photographs. Here the noise that is sampled is the variance of genuine pairs. Training
+    stops by the mean alone, as in DUL_cls; what the variance then lacks is set by the refit.
     """
 
-    refit = False
     noise_learns = False
 
     def forward(self, head: SingleHead, batch: Batch) -> tuple[Tensor, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,3 +39,8 @@ class DULRegressionObjective(Objective):
         loss = mean_loss([class_centre_loss(mean, log_var, batch.centre) for log_var in outputs])
         distance = (mean - batch.centre).square().sum(1).mean()
         return loss, {"squared distance": float(distance.detach())}
+
+    @torch.no_grad()
+    def validate(self, head: SingleHead, batch: Batch) -> float:
+        """The loss of the head as it is used: the mean that it gives, its members averaged."""
+        return float(class_centre_loss(*head.embed(batch.pooled, batch.mean), batch.centre))
