@@ -84,7 +84,7 @@ class Embedder:
         detector_sigma: see :meth:`use_detector_sigma`.
 
     Raises:
-        IncompatibleError: when the head belongs to another backbone, or both it and ``dropout`` would be epistemic.
+        IncompatibleError: the head belongs to another backbone, or ``dropout`` comes with a head that moves the mean.
         InputError: ``detector_sigma`` where nothing is detected.
     """
 
@@ -99,9 +99,9 @@ class Embedder:
         detector_sigma: DetectorSigma | None = None,
     ) -> None:
         head.check_backbone(backbone.spec)
-        if dropout is not None and isinstance(head.head, EnsembleHead):
+        if dropout is not None and head.head.moves_mean:
             raise IncompatibleError(
-                f"head {head.name} is an ensemble with an epistemic uncertainty of its own: no dropout"
+                f"head {head.name} moves the mean: dropout in the backbone would speak of another one"
             )
         self.dropout = dropout
         self.backbone, self.head, self.aligned = backbone, head, aligned
@@ -145,8 +145,8 @@ class Embedder:
         }
 
     def _epistemic_name(self) -> str:
-        if isinstance(self.head.head, EnsembleHead):
-            return f"ensemble of {len(self.head.head.heads)}"
+        if isinstance(self.head.head, EnsembleHead) and self.head.head.moves_mean:
+            return f"ensemble of {len(self.head.head.heads)}, and in log_var, which is the total"
         if self.dropout is None:
             return "none"
         plan = self.dropout.plan
@@ -255,11 +255,14 @@ class Embedder:
         output = self.backbone(chips)
         head = self.head.head
         pooled = head.pool(output.feature_map, output.norm)
-        mean, log_var = head.embed(pooled, output.mean)
         epistemic = None
         if isinstance(head, EnsembleHead):
-            epistemic = head.epistemic(pooled, output.mean).numpy()
-        elif self.dropout is not None:
+            combined = head.combined(pooled, output.mean)
+            mean, log_var = combined.mean, combined.log_var
+            epistemic = combined.epistemic.numpy() if head.moves_mean else None
+        else:
+            mean, log_var = head.embed(pooled, output.mean)
+        if self.dropout is not None:
             whole = bool(self.dropout.plan.after_blocks)
             members = self.dropout(chips) if whole else self.dropout.from_features(output.feature_map)
             epistemic = decompose_embeddings(members).epistemic.numpy()

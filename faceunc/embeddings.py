@@ -32,7 +32,8 @@ class Embeddings:
         mean: float32 (N, D), L2-normalised.
         log_var: float32 (N, D) or (N, 1), natural log of the variance on the same unit sphere; higher = less certain.
         ids: names of the photographs, N.
-        epistemic: optional float32 (N,), uncertainty of the model about this photograph.
+        epistemic: optional float32 (N,), uncertainty of the model about this photograph: variance a dimension of the
+            mean over sampled models. ``meta["epistemic"]`` says where it comes from, and whether log_var holds it too.
         meta: backbone, head, alignment, version, hashes: texts that say where the numbers came from.
 
     Raises:
@@ -131,7 +132,7 @@ def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
     if not parts:
         raise InputError("concatenate needs at least one Embeddings, got none")
     for part in parts[1:]:
-        check_compatible(parts[0], part)
+        check_compatible(parts[0], part, (*VARIANCE_KEYS, "epistemic"))
         if part.log_var.shape[1] != parts[0].log_var.shape[1]:
             widths = f"{parts[0].log_var.shape[1]} and {part.log_var.shape[1]}"
             raise IncompatibleError(f"embeddings that cannot be joined: log_var with {widths} columns")

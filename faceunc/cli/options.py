@@ -71,7 +71,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="epistemic uncertainty by T passes with dropout before the last layer (100 is usual; cheap)",
     )
-    group.add_argument("--dropout-rate", type=share, default=0.1, metavar="P", help="of --mc-dropout (default: 0.1)")
+    group.add_argument("--dropout-rate", type=share, metavar="P", help="of --mc-dropout (default: 0.1)")
     group.add_argument(
         "--dropout-blocks",
         type=whole(1),
@@ -113,8 +113,11 @@ def load_embedder(args: argparse.Namespace) -> Any:
     from faceunc.epistemic.dropout import DropoutPlan
     from faceunc.errors import InputError
 
+    if not args.mc_dropout and (args.dropout_blocks or args.dropout_rate is not None):
+        raise InputError("--dropout-rate and --dropout-blocks belong to --mc-dropout T: give that too")
+    rate = 0.1 if args.dropout_rate is None else args.dropout_rate
     try:
-        plan = DropoutPlan(tuple(args.dropout_blocks), rate=args.dropout_rate)
+        plan = DropoutPlan(tuple(args.dropout_blocks), rate=rate)
         return load(
             args.head,
             args.backbone,

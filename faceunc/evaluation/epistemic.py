@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from faceunc.backbones.base import BackboneOutput
 from faceunc.embeddings import harmonic_log_var
 from faceunc.epistemic.dropout import McDropout
+from faceunc.errors import InputError
 from faceunc.evaluation.setup import EvalOptions, folder_bench
 from faceunc.evaluation.strange import drawing_chips, texture_chips, upside_down
 from faceunc.heads.ensemble import EnsembleHead
+from faceunc.heads.moving import MovingConfig
 from faceunc.images.align import align_face
 from faceunc.images.degrade import Degradation, degrade, image_seed
 from faceunc.images.read import read_image
@@ -58,6 +60,10 @@ def evaluate_epistemic(options: EvalOptions, ensemble: str = "dul-mls*3", passes
     bench = folder_bench(replace(options, methods=("norm",)), read_pairs(options.data / "pairs.txt"))
     source, part = bench.source, bench.heads["norm"].part
     recipe = named_recipe(ensemble, source.backbone)
+    if recipe.ensemble is None or not isinstance(recipe.config, MovingConfig):
+        raise InputError(
+            f"epistemic uncertainty needs an ensemble that moves the mean, such as dul-mls*3. Got {ensemble}"
+        )
     data = training_data(source, TRAIN_VIEWS, recipe.pooling_head(), options.show)
     seed = options.train.seed
     outputs = {name: _in_batches(source, chips) for name, chips in _sets(source, part, seed)}
@@ -68,7 +74,7 @@ def evaluate_epistemic(options: EvalOptions, ensemble: str = "dul-mls*3", passes
     for share in SHARES:
         chosen = people[: max(2, round(share * len(people)))].tolist()
         head = train_recipe(data, chosen, recipe, options.train, None, options.show).head
-        assert isinstance(head, EnsembleHead)
+        assert isinstance(head, EnsembleHead)  # the recipe is one
         measured = {name: _measure(head, output) for name, output in outputs.items()}
         clean = {name: float(np.median(values)) for name, values in measured["clean"].items()}
         shares[f"{share:.0%}"] = {"people": float(len(chosen)), **clean}
@@ -128,7 +134,10 @@ def _in_batches(source: FeatureSource, chips: Chips) -> BackboneOutput:
 def _measure(head: EnsembleHead, output: BackboneOutput) -> dict[str, NDArray[np.float64]]:
     pooled = head.pool(output.feature_map, output.norm)
     aleatoric = np.exp(harmonic_log_var(head.from_pooled(pooled).numpy()))
-    return {"aleatoric": aleatoric, "epistemic": head.epistemic(pooled, output.mean).numpy().astype(np.float64)}
+    return {
+        "aleatoric": aleatoric,
+        "epistemic": head.combined(pooled, output.mean).epistemic.numpy().astype(np.float64),
+    }
 
 
 def _auroc(clean: Sequence[float] | NDArray[np.float64], other: NDArray[np.float64]) -> float:

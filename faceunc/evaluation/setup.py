@@ -106,7 +106,7 @@ class Bench:
         score of its own, for each head.
         """
         still = [name for name in self.variances if not self.moves_mean(name)]
-        rows = [("cosine", still[0] if still else self.variances[0], "cosine")] if still else []
+        rows = [("cosine", still[0], "cosine")] if still else []
         for name in self.variances:
             if self.moves_mean(name):
                 rows.append((f"cosine ({name})", name, "cosine"))
@@ -187,6 +187,8 @@ def folder_bench(options: EvalOptions, pairs: PairProtocol | None = None) -> Ben
     Raises:
         InputError: photographs of ``pairs`` are missing, or the user's head knows the people.
     """
+    if options.methods and options.head is not None:
+        raise InputError("--method cross-fits heads of its own: leave out --head")
     photos = identity_folder(options.data)
     if pairs is not None:
         missing = [name for name in pairs.images if name not in photos.index]
@@ -218,6 +220,8 @@ def protocol_bench(
     backbone = load_backbone(options.backbone, options.precision)
     source = FeatureSource(photos, landmarks, landmarks_name, backbone, options.cache)
     if options.train_on is None:
+        if options.methods:
+            raise InputError("--method is for heads that are cross-fitted: give --train-on PEOPLE as well")
         if options.norm:
             raise InputError("--norm is for heads that are cross-fitted: give --train-on PEOPLE as well")
         if options.head is None and options.backbone != "dlib":

@@ -11,6 +11,7 @@ from faceunc.heads.pfe import PFEConfig, PFEHead
 from faceunc.heads.quality import QualityConfig, QualityHead
 from faceunc.heads.tuned import TunedConfig, TunedHead
 
+MAX_HEADS = 100
 SingleHead = PFEHead | QualityHead
 """What a training makes: ``config``, ``moves_mean``, ``pool``, ``member_outputs``, ``from_pooled``, ``embed``."""
 Head = SingleHead | EnsembleHead
@@ -38,7 +39,13 @@ def build_head(config: PFEConfig) -> Head:
 def read_config(values: Mapping[str, Any]) -> PFEConfig:
     """The configuration that ``config.to_dict()`` wrote. Raises TypeError, ValueError or KeyError for a foreign one."""
     if "heads" in values:
-        return EnsembleConfig.of([read_config(head) for head in values["heads"]])
+        heads = values["heads"]
+        if not 1 <= len(heads) <= MAX_HEADS or any("heads" in head for head in heads):
+            raise ValueError(f"an ensemble of {len(heads)} heads: expected 1 to {MAX_HEADS}, none an ensemble itself")
+        configs = [read_config(head) for head in heads]
+        if len({(type(c), c.feature_shape, c.dim, c.outputs, c.architecture, c.norm) for c in configs}) > 1:
+            raise ValueError("an ensemble of heads of different shapes")
+        return EnsembleConfig.of(configs)
     kinds: dict[str, type[PFEConfig]] = {"cut": TunedConfig, "start": MovingConfig, "measure": QualityConfig}
     kind = next((kinds[key] for key in kinds if key in values), PFEConfig)
     return kind(**{**values, "feature_shape": tuple(values["feature_shape"])})

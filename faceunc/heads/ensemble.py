@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from faceunc.epistemic.ensemble import combine_members
+from faceunc.epistemic.ensemble import EnsembleOutput, combine_members
 from faceunc.heads.pfe import PFEConfig
 
 
@@ -44,8 +44,8 @@ class EnsembleHead(nn.Module):
     """M heads; members first inside, (N, ...) outside.
 
     ``embed`` gives the normalised mean of the members' means and the TOTAL variance: mean of their variances (data)
-    plus variance of their means (model). ``epistemic`` is the second part alone; for heads that leave the mean frozen
-    it is zero, and the variance of log_var over members tells their disagreement on sigma.
+    plus variance of their means (model), which is zero for heads that leave the mean frozen; ``combined`` has its
+    parts, and the disagreement on sigma.
     Source: Lakshminarayanan et al., NIPS 2017.
     """
 
@@ -68,12 +68,12 @@ class EnsembleHead(nn.Module):
 
     def embed(self, pooled: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """(mean (N, D) L2-normalised, log of the total variance (N, D or 1))."""
-        combined = combine_members(*self.members(pooled, mean))
+        combined = self.combined(pooled, mean)
         return combined.mean, combined.log_var
 
-    def epistemic(self, pooled: Tensor, mean: Tensor) -> Tensor:
-        """(N,): variance of the mean over members, averaged over dimensions."""
-        return combine_members(*self.members(pooled, mean)).epistemic
+    def combined(self, pooled: Tensor, mean: Tensor) -> EnsembleOutput:
+        """All of it at once: mean, total log_var, epistemic (N,), and how far members disagree on log_var (N,)."""
+        return combine_members(*self.members(pooled, mean))
 
     def from_pooled(self, pooled: Tensor) -> Tensor:
         """Mean of the members' variances, as log_var: the data's part (what the collapse check looks at)."""

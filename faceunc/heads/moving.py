@@ -33,6 +33,8 @@ class MovingConfig(PFEConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0.0 <= self.step <= 1.0:
+            raise ValueError(f"step must be in [0, 1]. Got {self.step} instead.")
         if self.start not in STARTS:
             raise ValueError(f"start must be one of {', '.join(STARTS)}. Got {self.start!r} instead.")
         if self.architecture == "paper":

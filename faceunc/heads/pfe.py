@@ -12,6 +12,7 @@ from torch import Tensor, nn
 ARCHITECTURES = ("pooled", "paper")
 VARIANCES = ("per-dimension", "scalar")
 MIN_VARIANCE = 1e-6
+MAX_MEMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class PFEConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}. Got {value!r} instead.")
+        numbers = (*self.feature_shape, self.dim, self.hidden, self.members)
+        if not all(isinstance(n, int) and 1 <= n <= 1_000_000 for n in numbers) or self.members > MAX_MEMBERS:
+            raise ValueError(
+                f"shape, dim, hidden, members (up to {MAX_MEMBERS}) must be whole numbers. Got {numbers} instead."
+            )
+        if not all(isinstance(x, int | float) and math.isfinite(x) for x in (self.bias, self.spread, self.centre)):
+            raise ValueError(
+                f"bias, spread, centre must be finite. Got {self.bias}, {self.spread}, {self.centre} instead."
+            )
         if self.norm and self.architecture == "paper":
             raise ValueError("norm must be False for the paper's architecture. Got True instead.")
 

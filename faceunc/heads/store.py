@@ -84,6 +84,9 @@ def load_head(path: str | Path) -> StoredHead:
             if metadata.get("format") != FORMAT:
                 raise InputError(f"{path}: expected {FORMAT}, got format {metadata.get('format')!r}")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name, value in state.items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name} has values that are not finite")
         config = read_config(json.loads(metadata["config"]))
         with torch.device("meta"):  # sizes come from the file's tensors, not from what its text promises
             head = build_head(config)

@@ -24,7 +24,8 @@ def class_centres(data: TrainingData, people: list[str], kind: str, seed: int) -
         people: only their photographs are used; those with a single photograph have no centre.
         kind: "means": normalised mean of the person's OTHER photographs, clean views (with the photograph itself in the
             mean, its distance would come out short, most of all for people with few photographs); "weights": rows of a
-            CosFace classifier trained on the frozen embeddings of these people, all views.
+            CosFace classifier trained on the frozen embeddings of these people, all views; the photograph
+            itself is among them, so distances come out somewhat short.
     """
     if kind not in CENTRES:
         raise ValueError(f"centres must be one of {', '.join(CENTRES)}. Got {kind!r} instead.")

@@ -14,7 +14,7 @@ from faceunc.heads.build import Head, build_single
 from faceunc.heads.ensemble import EnsembleConfig, EnsembleHead
 from faceunc.heads.pfe import PFEConfig
 from faceunc.training.data import TrainingData
-from faceunc.training.loop import TrainedHead, TrainOptions, train_head
+from faceunc.training.loop import TrainedHead, TrainOptions, split_people, train_head
 from faceunc.training.recipe import EnsembleOptions, Recipe
 
 
@@ -48,7 +48,8 @@ def train_ensemble(
 ) -> TrainedHead:
     """Train all members of ``recipe.ensemble`` on photographs of ``people`` and of nobody else.
 
-    History and figures of training are the first member's.
+    History and figures of training are the first member's. With "seeds" and "bootstrap" a share of the people is held
+    out of all members (``validation_people``); whom each of them holds out for its own stopping, others have met.
 
     Raises:
         InputError: as :func:`train_head`, a method that cannot be ensembled, or fewer checkpoints than members.
@@ -66,6 +67,7 @@ def train_ensemble(
         heads = [_restored(trained[0].head.config, state) for state in trained[0].snapshots]
     else:
         trained = []
+        names, common = split_people(names, options.validation, options.seed)  # held out of every member
         for member in range(ensemble.size):
             mine = names
             if ensemble.kind == "bootstrap":
@@ -74,8 +76,12 @@ def train_ensemble(
             trained.append(_train(data, mine, recipe, replace(options, seed=seed), show))
         heads = [one.head for one in trained]
     head = EnsembleHead(EnsembleConfig.of([one.config for one in heads]), heads)
-    # who was held out of one member was seen by another: the check of the whole needs people that none has seen
-    return replace(trained[0], head=head.eval().requires_grad_(False))
+    if ensemble.kind == "checkpoints":
+        return replace(trained[0], head=head.eval().requires_grad_(False))
+    met = {name for one in trained for name in (*one.train_people, *one.validation_people)}
+    return replace(
+        trained[0], head=head.eval().requires_grad_(False), train_people=sorted(met), validation_people=common
+    )
 
 
 def _train(

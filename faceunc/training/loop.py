@@ -202,6 +202,11 @@ class _Run:
 
     def take_over(self, pooling: SingleHead | None, batches: Batches) -> None:
         """What the head that pooled the features holds of the backbone."""
+        copies = isinstance(self.head, TunedHead) or getattr(self.head.config, "measure", "") == "serfiq"
+        if copies and type(pooling) is not type(self.head):
+            raise ValueError(
+                f"pooling must be the {type(self.head).__name__} that pooled. Got {type(pooling).__name__} instead."
+            )
         if isinstance(self.head, QualityHead):
             self.head.take_over(pooling, batches.data.pooled[:, torch.from_numpy(batches.rows)])
         if isinstance(self.head, TunedHead) and isinstance(pooling, TunedHead):

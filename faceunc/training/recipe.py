@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,15 @@ from faceunc.heads.tuned import TunedHead
 from faceunc.training.objectives.base import Objective
 
 _RECIPE = "2"  # part of the keys of trained heads: raise it when an objective or the refit changes
+_CHOICES = {
+    "variance": ("per-dimension", "scalar"),
+    "architecture": ("pooled", "paper"),
+    "mean": ("moving", "frozen"),
+    "start": ("pretrained", "scratch", "tuned"),
+    "centres": ("means", "weights"),
+    "classifier": ("softmax", "cosface", "arcface"),
+    "kl_reduction": ("sum", "mean"),
+}
 ENSEMBLE_KINDS = ("seeds", "bootstrap", "checkpoints")
 
 
@@ -26,8 +36,8 @@ class EnsembleOptions:
     Attributes:
         size: number of members, at least 2.
         kind: "seeds": split, batches, weights and dropout from other seeds (deep ensemble); "bootstrap": besides, each
-            member sees people drawn with replacement; "checkpoints": the last states of a single training, for the cost
-            of one.
+            member sees the people of a draw with replacement (63% of them, each once); "checkpoints": the last states
+            of a single training, for the cost of one.
     """
 
     size: int = 5
@@ -66,6 +76,17 @@ class Settings:
     kl_reduction: str = "sum"
     regulariser: float = 0.001
     triplet: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}. Got {getattr(self, name)!r} instead.")
+        for name in ("margin", "scale", "kl_weight", "regulariser", "triplet"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0. Got {value} instead.")
+        if self.margin is not None and self.margin > math.pi:
+            raise ValueError(f"margin must be at most pi (radians), or 2 (cosine). Got {self.margin} instead.")
 
 
 @dataclass(frozen=True)

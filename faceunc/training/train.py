@@ -66,8 +66,8 @@ class TrainingSummary:
         lines = [
             f"trained on {len(self.trained.train_people)} people, {len(self.trained.validation_people)} held out; "
             f"{self.unusable} photographs without a usable face",
-            f"best at step {self.trained.best_step}: validation loss {best['validation_loss']:.2f} "
-            "(a density's: negative is normal)",
+            f"best at step {self.trained.best_step}: validation loss {best['validation_loss']:.2f}"
+            + (" (a density's: negative is normal)" if best["validation_loss"] < 0 else ""),
             f"  {', '.join(parts)}",
             f"spread of log_var between held-out images: {check.spread:.3f}",
             f"rank correlation with severity: sigma {check.sigma:.3f}; for comparison norm {check.norm:.3f}, "
@@ -120,7 +120,8 @@ def collapse_of_noise(trained: TrainedHead) -> list[str]:
 
     The regulariser alone keeps the variance from going to zero, for the classification loss is always better without.
     """
-    rows = [row["mean log_var"] for row in trained.history if "mean log_var" in row]
+    until = [row for row in trained.history if row["step"] <= trained.best_step]
+    rows = [row["mean log_var"] for row in until if "mean log_var" in row and "mutual likelihood" not in row]
     if not rows or rows[-1] > rows[0] - 3.0:
         return []
     return [

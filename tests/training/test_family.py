@@ -16,13 +16,14 @@ from faceunc.backbones.registry import load_backbone
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.cli.train import METHOD_HELP, METHOD_SETTINGS
 from faceunc.embeddings import harmonic_log_var
+from faceunc.epistemic.ensemble import bootstrap_people
 from faceunc.errors import InputError
 from faceunc.heads.ensemble import EnsembleHead
 from faceunc.heads.store import load_head, save_head
 from faceunc.training.collapse import predict
 from faceunc.training.data import TrainingData
 from faceunc.training.ensemble import train_recipe
-from faceunc.training.loop import TrainOptions
+from faceunc.training.loop import TrainOptions, split_people
 from faceunc.training.methods import METHODS, named_recipe
 from faceunc.training.recipe import EnsembleOptions, Recipe
 from faceunc.training.train import collapse_of_noise
@@ -77,6 +78,10 @@ def made_up(pooled_width: int) -> tuple[TrainingData, NDArray[np.float64]]:
         face_size=np.ones(len(person), np.float32),
     )
     return data, level
+
+
+def trained_names(options: TrainOptions) -> list[str]:
+    return split_people(SEEN, options.validation, options.seed)[0]
 
 
 def recipe_of(name: str) -> Recipe:
@@ -189,10 +194,14 @@ def test_members_of_an_ensemble_differ_and_know_nobody_else(kind: str) -> None:
     trained = train_recipe(data, SEEN, recipe, replace(OPTIONS, steps=30, check_every=10))
     assert isinstance(trained.head, EnsembleHead)
     assert set(trained.train_people + trained.validation_people) <= set(SEEN)
+    assert not set(trained.train_people) & set(trained.validation_people)
+    if kind == "bootstrap":  # the card must name everybody whom any member has met
+        draws = [set(bootstrap_people(trained_names(OPTIONS), OPTIONS.seed, member)) for member in range(3)]
+        assert set(trained.train_people) == set.union(*draws)
     means, log_vars = trained.head.members(data.pooled[0], data.mean[0])
     assert means.shape == (3, PEOPLE * PHOTOS, DIM)
     assert all(not torch.equal(means[0], means[k]) for k in (1, 2))
-    epistemic = trained.head.epistemic(data.pooled[0], data.mean[0])
+    epistemic = trained.head.combined(data.pooled[0], data.mean[0]).epistemic
     assert epistemic.shape == (PEOPLE * PHOTOS,)
     assert bool((epistemic > 0).all())
     total = trained.head.embed(data.pooled[0], data.mean[0])[1]
@@ -216,6 +225,9 @@ def test_the_command_line_knows_the_same_methods_and_settings() -> None:
         ("dul-cls:kl_weight=much", "must be a number"),
         ("vmf*many", r"METHOD\*M"),
         ("vmf*1", "at least 2"),
+        ("dul-cls:classifier=foo", "classifier must be one of"),
+        ("dul-reg:mean=foo", "mean must be one of"),
+        ("dul-cls:kl_weight=nan", "kl_weight must be a number"),
         ("norm:variance=scalar", "NAME one of none"),
     ],
 )
