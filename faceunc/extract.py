@@ -25,6 +25,7 @@ from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, check_writable
 
 _PART = 256
+_SETTINGS = (*VARIANCE_KEYS, "detector", "precision", "detector_sigma", "epistemic")
 _PLACE_SIGMA = ("box_sigma", "landmark_sigma")  # columns of photos.csv that only ``--detector-sigma`` fills
 
 
@@ -114,7 +115,7 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
         if path.is_file():
             embeddings = Embeddings.load(path)
             try:
-                check_compatible(embeddings, reference, (*VARIANCE_KEYS, "detector", "precision", "detector_sigma"))
+                check_compatible(embeddings, reference, _SETTINGS)
             except IncompatibleError as error:
                 raise IncompatibleError(
                     f"{out} holds a result of other settings: {error}; choose another OUT"
@@ -183,10 +184,14 @@ def _photos_csv(whole: Batch) -> bytes:
     if not whole.embeddings.meta.get("detector_sigma"):
         shown = [name for name in shown if name not in _PLACE_SIGMA]
     names = ["photo", "sigma", *shown]
+    epistemic = whole.embeddings.epistemic
     rows = [
         {"photo": photo, "sigma": f"{sigma:.6f}", **{name: _number(getattr(quality, name)) for name in shown}}
         for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True)
     ]
+    if epistemic is not None:
+        names.insert(2, "epistemic")
+        rows = [{**row, "epistemic": f"{value:.3e}"} for row, value in zip(rows, epistemic, strict=True)]
     return _csv(names, rows)
 
 

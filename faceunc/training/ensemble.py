@@ -17,6 +17,8 @@ from faceunc.training.data import TrainingData
 from faceunc.training.loop import TrainedHead, TrainOptions, split_people, train_head
 from faceunc.training.recipe import EnsembleOptions, Recipe
 
+_FEW_PEOPLE = 10
+
 
 def train_recipe(
     data: TrainingData,
@@ -49,7 +51,8 @@ def train_ensemble(
     """Train all members of ``recipe.ensemble`` on photographs of ``people`` and of nobody else.
 
     History and figures of training are the first member's. With "seeds" and "bootstrap" a share of the people is held
-    out of all members (``validation_people``); whom each of them holds out for its own stopping, others have met.
+    out of all members (``validation_people``); whom each of them holds out for its own stopping, others have met. With
+    fewer than ten people nobody can be spared, and they are the first member's.
 
     Raises:
         InputError: as :func:`train_head`, a method that cannot be ensembled, or fewer checkpoints than members.
@@ -67,7 +70,9 @@ def train_ensemble(
         heads = [_restored(trained[0].head.config, state) for state in trained[0].snapshots]
     else:
         trained = []
-        names, common = split_people(names, options.validation, options.seed)  # held out of every member
+        common: list[str] = []  # held out of every member
+        if len(names) >= _FEW_PEOPLE:
+            names, common = split_people(names, options.validation, options.seed)
         for member in range(ensemble.size):
             mine = names
             if ensemble.kind == "bootstrap":
@@ -80,7 +85,10 @@ def train_ensemble(
         return replace(trained[0], head=head.eval().requires_grad_(False))
     met = {name for one in trained for name in (*one.train_people, *one.validation_people)}
     return replace(
-        trained[0], head=head.eval().requires_grad_(False), train_people=sorted(met), validation_people=common
+        trained[0],
+        head=head.eval().requires_grad_(False),
+        train_people=sorted(met - set(trained[0].validation_people) if not common else met),
+        validation_people=common or trained[0].validation_people,
     )
 
 

@@ -83,6 +83,9 @@ def test_mc_dropout_fills_epistemic_and_leaves_the_rest(tiny_head: Path, bush: l
     stored = faceunc.Embeddings.load(tmp_path / "out" / "embeddings.safetensors")
     assert stored.epistemic is not None
     assert stored.meta["epistemic"] == "dropout 0.2 x 10 (block 14, bottleneck)"
+    header, row = (tmp_path / "out" / "photos.csv").read_text().splitlines()
+    assert header.split(",")[:3] == ["photo", "sigma", "epistemic"]
+    assert float(row.split(",")[2]) == pytest.approx(float(stored.epistemic[0]), rel=1e-3)
 
 
 @pytest.mark.parametrize(
