@@ -90,7 +90,10 @@ def write_methods(args: argparse.Namespace, options: EvalOptions, runs: list[lis
 
 
 def _with_deviation(row: dict[str, Any], key: str) -> str:
-    return f"{row[key]:.3f} ±{row[f'std {key}']:.3f}".replace("0.", ".") if key in row else ""
+    if key not in row:
+        return ""
+    deviation = f" ±{row[f'std {key}']:.3f}" if row["seeds"] > 1 else ""
+    return f"{row[key]:.3f}{deviation}".replace("0.", ".")
 
 
 def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], name: str) -> None:
@@ -115,7 +118,7 @@ def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], na
 def write(base: Path, content: dict[str, Any], text: str) -> None:
     """JSON with provenance, and the table, which is printed as well."""
     content["provenance"] = provenance()
-    atomic_write(base.with_suffix(".json"), (json.dumps(content, indent=1) + "\n").encode())
+    atomic_write(base.with_suffix(".json"), (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     atomic_write(base.with_suffix(".txt"), (text + "\n").encode())
     print(text)
 

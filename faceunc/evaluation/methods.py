@@ -63,7 +63,7 @@ def evaluate_methods(options: EvalOptions, methods: Sequence[str], seed: int) ->
         fit = quality.bench.heads[method]
         common = {
             "sigma ~ severity": float(np.mean([check["sigma"] for check in fit.collapse])),
-            TRAINING: fit.seconds,
+            **({TRAINING: fit.seconds} if np.isfinite(fit.seconds) else {}),  # heads of older caches do not tell
         }
         for score in _scores(quality, method):
             row = _figures(lfw, quality, templates, f"{score} ({method})", method)
@@ -145,9 +145,9 @@ def over_seeds(runs: Sequence[Sequence[MethodFigures]]) -> list[dict[str, Any]]:
         same = [one.figures for run in runs for one in run if (one.method, one.score) == (first.method, first.score)]
         row: dict[str, Any] = {"method": first.method, "score": first.score, "seeds": len(same)}
         for name in first.figures:
-            values = [figures[name] for figures in same]
+            values = [figures[name] for figures in same if name in figures]
             if name == TRAINING:  # a time: the least is the one that others on the machine disturbed least
-                row[name] = float(np.nanmin(values)) if np.isfinite(values).any() else float("nan")
+                row[name] = float(np.min(values))
                 continue
             row[name] = float(np.mean(values))
             row[f"std {name}"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
