@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from faceunc.detection.branch import BranchConfig, VarianceBranch
@@ -16,6 +15,7 @@ from faceunc.detection.features import LastStage
 from faceunc.errors import IncompatibleError, InputError
 from faceunc.heads.shipped import DETECTOR_PREFIX, shipped_folder
 from faceunc.storage import atomic_write, sha256_file
+from faceunc.weights import read_weights
 
 FORMAT = "faceunc-detector-sigma-1"
 SHIPPED = f"{DETECTOR_PREFIX}sigma"
@@ -66,16 +66,8 @@ def load_branch(path: str | Path) -> StoredBranch:
         InputError: missing, truncated or foreign file, or tensors that do not fit the stated configuration.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a detector's sigma (.safetensors), no such file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError(f"{path}: expected a detector's sigma below {_MAX_BYTES:,} bytes, got {path.stat().st_size:,}")
+    metadata, state = read_weights(path, FORMAT, "detector sigma", _MAX_BYTES)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: expected {FORMAT}, got format {metadata.get('format')!r}")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         config = BranchConfig(**json.loads(metadata["config"]))
         with torch.device("meta"):  # sizes come from the file's tensors, not from what its text promises
             branch = VarianceBranch(config)
@@ -83,7 +75,7 @@ def load_branch(path: str | Path) -> StoredBranch:
         if not all(value.dtype == torch.float32 for value in state.values()):
             raise TypeError("expected float32 throughout")
         card = json.loads(metadata.get("card", "{}"))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or foreign detector sigma ({str(error).splitlines()[0]})") from None
     branch = branch.eval().requires_grad_(False)
     return StoredBranch(branch, metadata.get("onet_sha256", ""), card, path.stem, sha256_file(path))

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from faceunc.heads.base import VarianceHead
+
 ARCHITECTURES = ("pooled", "paper")
 VARIANCES = ("per-dimension", "scalar")
-MIN_VARIANCE = 1e-6
 MAX_MEMBERS = 64
 
 
@@ -73,22 +74,18 @@ class PFEConfig:
         return asdict(self)
 
 
-class PFEHead(nn.Module):
-    """Feature map (N, C, h, w) -> log_var (N, D) or (N, 1), natural log of the variance on the unit sphere.
+class PFEHead(VarianceHead):
+    """PFE's module: that of the paper, or the small pooled one. See :class:`VarianceHead` for shapes and steps.
 
-    In two steps, so that training can cache the first: :meth:`pool` is fixed, :meth:`from_pooled` learns.
-    ``log_var = log(1e-6 + exp(l))``, l stretched as the config says.
     Source: Shi & Jain, ICCV 2019, section 4 and their published module.
-
-    Attributes:
-        moves_mean: whether :meth:`embed` gives another mean than the backbone's; not here.
     """
 
-    moves_mean = False
+    config: PFEConfig
 
     def __init__(self, config: PFEConfig) -> None:
         super().__init__()
         self.config = config
+        self.keeps_map = config.architecture == "paper"
         channels, height, width = config.feature_shape
         if config.architecture == "paper":
             self.body = _paper_body(channels * height * width, config)
@@ -101,11 +98,6 @@ class PFEHead(nn.Module):
     def inputs(cls, config: PFEConfig) -> int:
         """Numbers that the learned part of the pooled architecture reads."""
         return 2 * config.feature_shape[0] + config.norm
-
-    @property
-    def keeps_map(self) -> bool:
-        """Whether :meth:`pool` pools nothing away, and leaves as many numbers as the map has."""
-        return self.config.architecture == "paper"
 
     def pool(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
         """The part without parameters: (N, C, h, w), and the norms (N,) for a head that takes them -> (N, P)."""
@@ -126,20 +118,6 @@ class PFEHead(nn.Module):
         if self.config.architecture == "paper":
             return [self.scale * self.body(pooled) + self.bias]
         return [body(pooled) for body in self.bodies]
-
-    def from_pooled(self, pooled: Tensor) -> Tensor:
-        """The learned part: (N, P) -> log_var."""
-        raw = torch.stack(self.member_outputs(pooled)).mean(0)
-        stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
-        return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
-
-    def embed(self, pooled: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean (N, D) L2-normalised, log_var): the frozen mean comes back as it is, see ``moves_mean``."""
-        return mean, self.from_pooled(pooled)
-
-    def forward(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
-        """(N, C, h, w), and norms (N,) where the head takes them -> log_var (N, D) or (N, 1)."""
-        return self.from_pooled(self.pool(feature_map, norm))
 
     @torch.no_grad()
     def rescale(self, shift: float, factor: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +12,8 @@ from torch.nn import functional as F
 from faceunc.backbones.tail import Tail
 from faceunc.epistemic.serfiq import serfiq_score
 from faceunc.errors import InputError
-from faceunc.heads.pfe import MIN_VARIANCE, PFEConfig
+from faceunc.heads.base import VarianceHead
+from faceunc.heads.pfe import PFEConfig
 
 MEASURES = ("norm", "serfiq")
 SERFIQ_PASSES = 100
@@ -41,15 +41,14 @@ class QualityConfig(PFEConfig):
             )
 
 
-class QualityHead(nn.Module):
+class QualityHead(VarianceHead):
     """log_var (N, 1) = intercept + slope x standardised quality, the two fitted by the mutual likelihood.
 
     Quality comes from the frozen model alone; nothing else is learned. For "serfiq" the head carries a copy of the
     backbone's last layer, on which dropout acts (Terhoerst et al., CVPR 2020).
     """
 
-    moves_mean = False
-    keeps_map = False
+    config: QualityConfig
 
     def __init__(self, config: QualityConfig) -> None:
         super().__init__()
@@ -113,20 +112,6 @@ class QualityHead(nn.Module):
     def member_outputs(self, pooled: Tensor) -> list[Tensor]:
         """Before stretching, one member."""
         return [self.intercept + self.slope * (pooled - self.centre) / self.scale]
-
-    def from_pooled(self, pooled: Tensor) -> Tensor:
-        """(N, 1) -> log_var (N, 1)."""
-        raw = self.member_outputs(pooled)[0]
-        stretched = self.config.centre + self.config.spread * (raw - self.config.centre)
-        return torch.logaddexp(stretched, torch.full_like(raw, math.log(MIN_VARIANCE)))
-
-    def embed(self, pooled: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """(the frozen mean, log_var (N, 1))."""
-        return mean, self.from_pooled(pooled)
-
-    def forward(self, feature_map: Tensor, norm: Tensor | None = None) -> Tensor:
-        """(N, C, h, w), norms (N,) -> log_var (N, 1)."""
-        return self.from_pooled(self.pool(feature_map, norm))
 
     @torch.no_grad()
     def rescale(self, shift: float, factor: float) -> None:

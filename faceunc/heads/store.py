@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.errors import IncompatibleError, InputError
 from faceunc.heads.build import Head, build_head, read_config
 from faceunc.storage import atomic_write, sha256_file
+from faceunc.weights import read_weights
 
 FORMAT = "faceunc-head-1"
-_MAX_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -74,25 +73,14 @@ def load_head(path: str | Path) -> StoredHead:
         InputError: missing, truncated or foreign file, or tensors that do not fit the stated configuration.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a head (.safetensors), no such file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError(f"{path}: expected a head below {_MAX_BYTES:,} bytes, got {path.stat().st_size:,}")
+    metadata, state = read_weights(path, FORMAT, "head")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: expected {FORMAT}, got format {metadata.get('format')!r}")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        for name, value in state.items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise ValueError(f"{name} has values that are not finite")
         config = read_config(json.loads(metadata["config"]))
         with torch.device("meta"):  # sizes come from the file's tensors, not from what its text promises
             head = build_head(config)
         head.load_state_dict(state, assign=True)
         card = json.loads(metadata.get("card", "{}"))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or foreign head ({str(error).splitlines()[0]})") from None
     return StoredHead(
         head.eval().requires_grad_(False),

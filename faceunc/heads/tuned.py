@@ -47,10 +47,10 @@ class TunedHead(MovingHead):
     """
 
     config: TunedConfig
-    keeps_map = True
 
     def __init__(self, config: TunedConfig) -> None:
         super().__init__(config)
+        self.keeps_map = True
         del self.add, self.mix
         network = DlibResNet()
         self.blocks, self.linear = network.blocks[config.cut :], network.linear

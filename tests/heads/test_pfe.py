@@ -10,7 +10,8 @@ import math
 import pytest
 import torch
 
-from faceunc.heads.pfe import ARCHITECTURES, MIN_VARIANCE, VARIANCES, PFEConfig, PFEHead
+from faceunc.heads.base import MIN_VARIANCE
+from faceunc.heads.pfe import ARCHITECTURES, VARIANCES, PFEConfig, PFEHead
 
 kinds = pytest.mark.parametrize(("architecture", "variance"), list(itertools.product(ARCHITECTURES, VARIANCES)))
 
