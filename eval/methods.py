@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from faceunc.backbones.registry import load_backbone
@@ -42,29 +45,34 @@ def main() -> None:
     parser.add_argument("--steps", type=whole(1), default=1500)
     parser.add_argument("--ensemble", default="dul-mls*3", help="whose epistemic uncertainty is looked at; '' for none")
     args = parser.parse_args()
-    options = EvalOptions(args.data, args.backbone, train=TrainOptions(steps=args.steps))
-    runs = [_run(options, args, seed) for seed in args.seeds]
+    options = [
+        EvalOptions(args.data, args.backbone, train=TrainOptions(steps=args.steps, seed=seed)) for seed in args.seeds
+    ]
+    runs = [_cached(args, one, args.methods, partial(evaluate_methods, one, args.methods)) for one in options]
     name = load_backbone(args.backbone).spec.name
-    write_methods(args, options, runs, name)
+    write_methods(args, options[0], [[MethodFigures(**row) for row in run] for run in runs], name)
     if args.ensemble:
-        reports = [
-            evaluate_epistemic(
-                EvalOptions(args.data, args.backbone, train=TrainOptions(args.steps, seed=s)), args.ensemble
-            )
-            for s in args.seeds
-        ]
-        write_epistemic(args, reports, name)
+        reports = [_cached(args, one, args.ensemble, partial(_epistemic, one, args.ensemble)) for one in options]
+        write_epistemic(args, [EpistemicReport(**report[0]) for report in reports], name)
 
 
-def _run(options: EvalOptions, args: argparse.Namespace, seed: int) -> list[MethodFigures]:
-    """The figures of one seed, from the cache when this very program wrote them."""
-    depends = [provenance()["commit"], args.backbone, args.methods, args.steps, seed, str(args.data)]
+def _epistemic(options: EvalOptions, ensemble: str) -> list[EpistemicReport]:
+    return [evaluate_epistemic(options, ensemble)]
+
+
+def _cached(
+    args: argparse.Namespace,
+    options: EvalOptions,
+    what: Any,
+    measure: Callable[[], list[MethodFigures] | list[EpistemicReport]],
+) -> list[dict[str, Any]]:
+    """What was measured with one seed, from the cache when this very program wrote it."""
+    depends = [provenance()["commit"], args.backbone, what, args.steps, options.train.seed, str(args.data)]
     key = blake2b(json.dumps(depends).encode(), digest_size=8).hexdigest()
     path = cache_dir() / "methods" / f"{key}.json"
-    if path.is_file():
-        return [MethodFigures(**row) for row in json.loads(path.read_text("utf-8"))]
-    rows = evaluate_methods(options, args.methods, seed)
-    atomic_write(path, json.dumps([asdict(row) for row in rows]).encode())
+    if not path.is_file():
+        atomic_write(path, json.dumps([asdict(row) for row in measure()]).encode())
+    rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
     return rows
 
 
@@ -99,7 +107,9 @@ def _with_deviation(row: dict[str, Any], key: str) -> str:
 def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], name: str) -> None:
     """epistemic-NAME.json, .txt, .png."""
     first = reports[0]
-    text = [f"what the uncertainties of {args.ensemble} react to, {name}, means over {len(reports)} seeds\n"]
+    text = [
+        f"what the uncertainties of {args.ensemble} react to, {name}, {len(reports)} seeds: mean ± standard deviation\n"
+    ]
     for title, attribute in (
         ("median variance a dimension", "sets"),
         ("AUROC against clean faces", "detection"),
@@ -107,12 +117,17 @@ def write_epistemic(args: argparse.Namespace, reports: list[EpistemicReport], na
     ):
         values = getattr(first, attribute)
         rows = [
-            {"": key, **{m: sum(getattr(r, attribute)[key][m] for r in reports) / len(reports) for m in row}}
+            {"": key, **{m: _mean_and_deviation([getattr(r, attribute)[key][m] for r in reports]) for m in row}}
             for key, row in values.items()
         ]
         text += [title, tabulate(rows, headers="keys", floatfmt=".3g"), ""]
     save_epistemic(reports, args.out / f"epistemic-{name}.png", f"Aleatoric and epistemic, {args.ensemble}, {name}")
     write(args.out / f"epistemic-{name}", {"seeds": args.seeds, "runs": [asdict(r) for r in reports]}, "\n".join(text))
+
+
+def _mean_and_deviation(values: list[float]) -> str:
+    deviation = f" ±{np.std(values, ddof=1):.1g}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3g}{deviation}"
 
 
 def write(base: Path, content: dict[str, Any], text: str) -> None:

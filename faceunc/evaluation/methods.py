@@ -50,12 +50,12 @@ class MethodFigures:
     figures: dict[str, float]
 
 
-def evaluate_methods(options: EvalOptions, methods: Sequence[str], seed: int) -> list[MethodFigures]:
-    """Cross-fit every method with ``seed`` and measure it on LFW, cross-quality and templates.
+def evaluate_methods(options: EvalOptions, methods: Sequence[str]) -> list[MethodFigures]:
+    """Cross-fit every method with the seed of ``options.train`` and measure it on LFW, cross-quality and templates.
 
     Heads are kept in the cache, so a killed run goes on with the next one.
     """
-    options = replace(options, methods=tuple(methods), train=replace(options.train, seed=seed))
+    options = replace(options, methods=tuple(methods))
     lfw, quality = evaluate_lfw(options), evaluate_cross_quality(options)
     templates = evaluate_templates(options)
     rows = [MethodFigures(BASELINE, "cosine", _figures(lfw, quality, templates, "cosine", ""))]
@@ -144,7 +144,7 @@ def over_seeds(runs: Sequence[Sequence[MethodFigures]]) -> list[dict[str, Any]]:
     for first in runs[0]:
         same = [one.figures for run in runs for one in run if (one.method, one.score) == (first.method, first.score)]
         row: dict[str, Any] = {"method": first.method, "score": first.score, "seeds": len(same)}
-        for name in first.figures:
+        for name in dict.fromkeys(name for figures in same for name in figures):  # an old cache tells no time
             values = [figures[name] for figures in same if name in figures]
             if name == TRAINING:  # a time: the least is the one that others on the machine disturbed least
                 row[name] = float(np.min(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from test_small import mini  # noqa: F401
 
 from faceunc.evaluation import epistemic
 from faceunc.evaluation.epistemic import evaluate_epistemic
-from faceunc.evaluation.methods import BASELINE, MethodFigures, evaluate_methods, inference_cost, over_seeds
+from faceunc.evaluation.methods import BASELINE, TRAINING, MethodFigures, evaluate_methods, inference_cost, over_seeds
 from faceunc.evaluation.setup import EvalOptions
 from faceunc.evaluation.strange import drawing_chips, texture_chips, upside_down
 from faceunc.plots.methods import save_epistemic, save_methods
@@ -21,7 +22,7 @@ METHODS = ("pfe:variance=scalar", "dul-mls", "vmf")
 
 def test_every_method_and_score_has_its_row(mini: Path, tmp_path: Path) -> None:  # noqa: F811
     options = EvalOptions(mini, train=TrainOptions(steps=20))
-    runs = [evaluate_methods(options, METHODS, seed) for seed in (0, 1)]
+    runs = [evaluate_methods(replace(options, train=TrainOptions(20, seed=seed)), METHODS) for seed in (0, 1)]
     rows = over_seeds(runs)
     assert [(row["method"], row["score"]) for row in rows] == [
         (BASELINE, "cosine"),
@@ -49,6 +50,11 @@ def test_over_seeds() -> None:
     assert row["std x"] == pytest.approx(np.std([1.0, 2.0, 6.0], ddof=1))
     assert row["std y"] == 0.0
     assert row["seeds"] == 3
+
+
+def test_over_seeds_of_a_figure_that_the_first_seed_lacks() -> None:
+    runs = [[MethodFigures("m", "mls", {"x": 1.0} | extra)] for extra in ({}, {TRAINING: 7.0}, {TRAINING: 5.0})]
+    assert over_seeds(runs)[0][TRAINING] == 5.0
 
 
 def test_epistemic_report(mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
