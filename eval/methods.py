@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -132,7 +133,7 @@ def _mean_and_deviation(values: list[float]) -> str:
 
 def write(base: Path, content: dict[str, Any], text: str) -> None:
     """JSON with provenance, and the table, which is printed as well."""
-    content["provenance"] = provenance()
+    content["provenance"] = provenance() | {"command": " ".join(["python eval/methods.py", *sys.argv[1:]])}
     atomic_write(base.with_suffix(".json"), (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     atomic_write(base.with_suffix(".txt"), (text + "\n").encode())
     print(text)
