@@ -20,7 +20,7 @@ trained in two ways, with dropout (left on when predicting) and as an ensemble o
   aleatoric: what is noise. The variance they predict follows the noise that is there; more data would not help. Outside
              the data it is extrapolated, and means nothing.
 
-Prints both along x against the true noise, and writes one figure. The same seed gives the same numbers. About 10 s."""
+Prints both along x against the true noise, and writes one figure. The same seed gives the same numbers. 10 s to a minute."""
 
 _HEAD = "dlib-pfe"
 
@@ -58,7 +58,7 @@ def _add_face_options(parser: argparse.ArgumentParser) -> None:
 def _add_sine_parser(kinds: Any) -> None:
     sine = kinds.add_parser(
         "sine",
-        help="y = sin x under noise: what networks do not know, and what is noise (10 s)",
+        help="y = sin x under noise: what networks do not know, and what is noise",
         description=_SINE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,

@@ -122,5 +122,5 @@ def _check_members(name: str, values: Tensor) -> None:
 
 def _check_log_vars(means: Tensor, log_vars: Tensor) -> None:
     if tuple(log_vars.shape) not in (tuple(means.shape), (*means.shape[:2], 1)):
-        expected = f"{tuple(means.shape)} or {(*means.shape[:2], 1)}"
+        expected = " or ".join(map(str, dict.fromkeys([tuple(means.shape), (*means.shape[:2], 1)])))
         raise ValueError(f"log_vars must be {expected}. Got {tuple(log_vars.shape)} instead.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceunc.embeddings import MEAN_KEYS, VARIANCE_KEYS, Embeddings, check_compatible
+from faceunc.errors import IncompatibleError
 from faceunc.scoring.cosine import cosine_score
 from faceunc.scoring.mls import mutual_likelihood_score
 from faceunc.scoring.vmf import vmf_score
@@ -95,3 +96,6 @@ def _check(first: Embeddings, second: Embeddings, score: str) -> None:
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Got {score!r} instead.")
     check_compatible(first, second, SCORES[score].keys)
+    made_by = first.meta.get("method", "vmf")
+    if score == "vmf" and made_by != "vmf":
+        raise IncompatibleError(f"score 'vmf' reads concentrations: needs a head of method vmf. Got {made_by!r} instead.")

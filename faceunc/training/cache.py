@@ -124,6 +124,10 @@ class FeatureSource:
                     ahead.append(submit(starts[position + 2]))
                 yield start, [future.result() for future in current]
 
+    def chip(self, row: int, view: View) -> NDArray[np.uint8]:
+        """One photograph in one view: RGB (S, S, 3); grey where it cannot be read."""
+        return self._views_of(row, [view])[0]
+
     def _views_of(self, row: int, views: Sequence[View]) -> list[NDArray[np.uint8]]:
         spec, name = self.backbone.spec, self.photos.ids[row]
         try:

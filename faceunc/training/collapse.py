@@ -49,9 +49,9 @@ class CollapseReport:
                 f"sigma does not follow the degradation (rank correlation {self.sigma:.2f} < {MIN_CORRELATION})"
             )
         found.extend(
-            f"{name} alone follows the degradation as well ({getattr(self, name):.2f} >= {self.sigma:.2f})"
+            f"{name} alone follows the degradation better ({getattr(self, name):.2f} > {self.sigma:.2f})"
             for name in ("norm", "sharpness", "face_size")
-            if getattr(self, name) >= self.sigma
+            if getattr(self, name) > self.sigma and getattr(self, name) >= MIN_CORRELATION
         )
         return found
 

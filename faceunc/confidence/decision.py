@@ -1,0 +1,120 @@
+"""Accept, reject or refuse one comparison, by thresholds with a promise and a limit of sigma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceunc.confidence.calibrator import Calibrator
+from faceunc.confidence.evidence import Evidence
+from faceunc.confidence.guarantee import Guarantee, fmr_threshold, fnmr_threshold
+from faceunc.confidence.reference import Reference
+from faceunc.metrics.values import between
+
+ACCEPT, REJECT, REFUSE = "accept", "reject", "refuse"
+_LEAST_P = 0.001
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an operator can live with, turned into thresholds by :func:`make_policy`.
+
+    A comparison is refused when the poorer photograph's sigma is above ``refuse_sigma``; accepted when its log-odds
+    are at or above ``fmr.threshold``; rejected when they are below the reject threshold (``fnmr.threshold`` where an
+    FNMR was named and that lies lower, else the accept threshold); and refused between the two: there neither promise
+    could be kept.
+
+    Attributes:
+        fmr, fnmr: promises on the comparisons that are not refused for their sigma. refuse_sigma: see above; infinite
+            for none. similarity_threshold: of the plain system that looks at the similarity alone: the same FMR,
+            promised on clean photographs. refused: share of the reference whose sigma is above the limit.
+    """
+
+    fmr: Guarantee
+    fnmr: Guarantee | None
+    refuse_sigma: float
+    similarity_threshold: float
+    refused: float
+
+    @property
+    def reject_below(self) -> float:
+        """Log-odds below which a comparison is rejected."""
+        return self.fmr.threshold if self.fnmr is None else min(self.fmr.threshold, self.fnmr.threshold)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the promises may be weak."""
+        named = {"FMR": self.fmr, "FNMR": self.fnmr}
+        return [f"{name}: {note}" for name, promise in named.items() if promise for note in promise.warnings]
+
+    def decide(self, calibrator: Calibrator, evidence: Evidence) -> list[str]:
+        """(P,) of "accept", "reject", "refuse"."""
+        odds = calibrator.log_odds(evidence)
+        found = np.where(odds >= self.fmr.threshold, ACCEPT, np.where(odds < self.reject_below, REJECT, REFUSE))
+        return [str(word) for word in np.where(evidence.poorer > self.refuse_sigma, REFUSE, found)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "FMR": self.fmr.to_dict(),
+            "FNMR": None if self.fnmr is None else self.fnmr.to_dict(),
+            "refuse sigma above": None if np.isinf(self.refuse_sigma) else self.refuse_sigma,
+            "share of the reference refused": self.refused,
+            "similarity threshold": self.similarity_threshold,
+        }
+
+
+def make_policy(
+    reference: Reference,
+    fmr: float = 1e-3,
+    fnmr: float | None = None,
+    confidence: float = 0.95,
+    refuse_share: float = 0.1,
+) -> Policy:
+    """Thresholds that keep what the operator asks for.
+
+    Args:
+        reference: held-out comparisons. fmr: highest false match rate, fnmr: highest false non-match rate (None: no
+            promise), each of what is not refused for its sigma. confidence: of each promise.
+        refuse_share: the share of the reference, poorest first, that sets the limit of sigma; 0 refuses none.
+
+    Raises:
+        ValueError: values out of range, or a reference too small for such a promise.
+    """
+    between("refuse_share", refuse_share, 0.0, 0.99)
+    limit = float(np.quantile(reference.poorer, 1.0 - refuse_share)) if refuse_share else float("inf")
+    kept = reference[reference.poorer <= limit]
+    impostor, genuine = kept[~kept.same], kept[kept.same]
+    accept = fmr_threshold(impostor.log_odds, impostor.first_subject, impostor.second_subject, fmr, confidence)
+    reject = None if fnmr is None else fnmr_threshold(genuine.log_odds, genuine.first_subject, fnmr, confidence)
+    plain = reference[reference.clean & ~reference.same]
+    similarity = fmr_threshold(plain.similarity, plain.first_subject, plain.second_subject, fmr, confidence)
+    return Policy(accept, reject, limit, similarity.threshold, float(np.mean(reference.poorer > limit)))
+
+
+def exchangeability_warnings(reference: Reference, evidence: Evidence) -> list[str]:
+    """Why promises may not carry over to these comparisons: their sigmas are not like the reference's.
+
+    One comparison is looked up in the reference; 20 or more are compared with it as a whole (Kolmogorov-Smirnov).
+    """
+    from scipy.stats import ks_2samp
+
+    known: NDArray[np.float32] = reference.poorer
+    beyond = int((evidence.poorer > known.max()).sum())
+    found = []
+    if beyond:
+        found.append(
+            f"{beyond} of {len(evidence)} comparisons are poorer than all {len(known)} of the reference: "
+            "nothing is known about such"
+        )
+    if len(evidence) >= 20:
+        test = ks_2samp(evidence.poorer, known)
+        if test.pvalue < _LEAST_P:
+            found.append(
+                f"sigma is distributed otherwise than in the reference (Kolmogorov-Smirnov {test.statistic:.2f}): "
+                "calibrate on comparisons like yours before you rely on the promised rates"
+            )
+    return found
