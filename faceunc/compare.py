@@ -1,71 +1,207 @@
-"""One comparison of two photographs, with what speaks against trusting it."""
+"""One comparison, of two photographs or of several a side: similarity, confidence, decision, what speaks against it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from faceunc.embedder import Embedder, Photo, Quality
+from faceunc.confidence.decision import Policy, exchangeability_warnings, make_policy
+from faceunc.confidence.evidence import Evidence, pair_evidence
+from faceunc.confidence.store import StoredCalibrator
+from faceunc.embedder import Embedder, Failure, Photo, Quality
+from faceunc.embeddings import Embeddings, concatenate
 from faceunc.errors import ImageError
-from faceunc.scoring.embedded import score_pairs
+from faceunc.images.diagnose import Flaw, diagnose
+from faceunc.scoring.pooling import Pooling, pool_templates
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is compared with the other side: one photograph, or a template fused of n.
+
+    Attributes:
+        photos: ids, n. sigma: of each photograph, on the unit sphere. fused: sigma of the template. quality, flaws:
+            simple facts of each photograph and what is likely wrong with it. chips: aligned, RGB (S, S, 3).
+            epistemic: the largest epistemic variance, or None.
+    """
+
+    photos: tuple[str, ...]
+    sigma: tuple[float, ...]
+    fused: float
+    quality: tuple[Quality, ...]
+    flaws: tuple[tuple[Flaw, ...], ...]
+    chips: tuple[NDArray[np.uint8], ...]
+    epistemic: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For a terminal."""
+        return self.photos[0] if len(self.photos) == 1 else f"{self.photos[0]} and {len(self.photos) - 1} more"
+
+    @property
+    def poorest(self) -> int:
+        """Position of the photograph with the largest sigma."""
+        return int(np.argmax(self.sigma))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a calibrator and a policy make of a comparison.
+
+    Attributes:
+        log_odds: log-likelihood ratio of one person against two. same: P(same person) at ``prior``.
+        confidence: probability that what the similarity says at the policy's ``similarity_threshold`` is right.
+        decision: "accept", "reject" or "refuse", for this ``reason``. warnings: why it may not hold here.
+        beyond: share of the reference comparisons whose poorer side is better than the poorer side here.
+    """
+
+    log_odds: float
+    same: float
+    prior: float
+    confidence: float
+    decision: str
+    reason: str
+    policy: Policy
+    beyond: float
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two faces compared.
+    """Two sides compared.
 
     Attributes:
-        photos: ids of both. similarity: cosine in [-1, 1]. mls: mutual likelihood score, nats, the paper's form.
-        sigma: uncertainty of both, on the unit sphere. quality: simple facts of both.
+        sides: first and second. similarity: cosine in [-1, 1]. mls: mutual likelihood score, nats, the paper's form.
+        judgement: None where no calibrator is there for the head. failures: photographs that were left out.
     """
 
-    photos: tuple[str, str]
+    sides: tuple[Side, Side]
     similarity: float
     mls: float
-    sigma: tuple[float, float]
-    quality: tuple[Quality, Quality]
+    judgement: Judgement | None
+    failures: tuple[Failure, ...] = ()
 
     @property
-    def poorer(self) -> int:
-        """0 or 1: the photograph with the larger sigma."""
-        return int(self.sigma[1] > self.sigma[0])
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready (NaN becomes null)."""
-        quality = [{k: None if v != v else v for k, v in asdict(q).items()} for q in self.quality]
-        return {**asdict(self), "quality": quality, "poorer": self.photos[self.poorer]}
-
-    def text(self) -> str:
-        """For a terminal."""
-        lines = [f"similarity  {self.similarity:+.4f}   (cosine)", f"MLS         {self.mls:.1f} nats"]
-        for name, sigma, quality in zip(self.photos, self.sigma, self.quality, strict=True):
-            face = "chip given" if np.isnan(quality.face_size) else f"face {quality.face_size:.0f} px"
-            several = f", {quality.faces} faces, one chosen" if quality.faces > 1 else ""
-            lines.append(f"sigma       {sigma:.4f}   {name} ({face}, sharpness {quality.sharpness:.0f}{several})")
-        ratio = max(self.sigma) / max(min(self.sigma), 1e-12)
-        verdict = (
-            "both photos are equally certain" if ratio < 1.02 else f"the poorer photo is {self.photos[self.poorer]}"
-        )
-        return "\n".join([*lines, verdict])
+    def limiting(self) -> Side | None:
+        """The side that limits the comparison: the one with the larger sigma, None when both are equally certain."""
+        low, high = sorted(self.sides, key=lambda side: side.fused)
+        return None if high.fused < 1.02 * low.fused else high
 
 
-def compare(embedder: Embedder, first: Photo, second: Photo) -> Comparison:
-    """Embed two photographs and compare them.
+def compare(
+    embedder: Embedder,
+    first: Photo | Sequence[Photo],
+    second: Photo | Sequence[Photo],
+    calibrator: StoredCalibrator | None = None,
+    policy: Policy | None = None,
+    prior: float = 0.5,
+) -> Comparison:
+    """Embed both sides, fuse where a side has several photographs, and compare.
+
+    Args:
+        calibrator: of this embedder's head (:func:`faceunc.confidence.load_calibrator`); None leaves out confidence and
+            decision. policy: None for :func:`faceunc.confidence.make_policy` with its defaults.
+        prior: the share of comparisons that are of one person, where this is used.
 
     Raises:
-        ImageError: one of them cannot be used.
+        ImageError: no photograph of a side can be used. IncompatibleError: the calibrator belongs to another head.
+        ValueError: a prior that is not between 0 and 1.
     """
-    batch = next(iter(embedder.batches([first, second])))
-    if batch.failures:
-        raise ImageError(batch.failures[0].kind, batch.failures[0].message)
-    faces = batch.embeddings
-    sigma = faces.sigma
-    return Comparison(
-        (faces.ids[0], faces.ids[1]),
-        float(score_pairs(faces[:1], faces[1:], "cosine")[0]),
-        float(score_pairs(faces[:1], faces[1:], "mls")[0]),
-        (float(sigma[0]), float(sigma[1])),
-        (batch.quality[0], batch.quality[1]),
+    given = [_photos(side) for side in (first, second)]
+    posterior = "bayes" if calibrator is None else str(calibrator.calibrator.card.get("posterior", "bayes"))
+    embedded = [_embed(embedder, photos) for photos in given]
+    faces = [faces for faces, _, _ in embedded]
+    fused = [_fuse(one, posterior) for one in faces]
+    evidence = pair_evidence(fused[0], fused[1], len(faces[0]), len(faces[1]))
+    sides = [_side(one, both, fused) for (one, both, _), fused in zip(embedded, fused, strict=True)]
+    judgement = None
+    if calibrator is not None:
+        calibrator.calibrator.check(fused[0])
+        judgement = _judge(calibrator, policy, evidence, prior)
+    failures = tuple(failure for _, _, failures in embedded for failure in failures)
+    return Comparison((sides[0], sides[1]), float(evidence.similarity[0]), float(evidence.mls[0]), judgement, failures)
+
+
+def _photos(side: Photo | Sequence[Photo]) -> list[Photo]:
+    return [side] if isinstance(side, str | Path | np.ndarray) else list(side)
+
+
+Facts = tuple[list[Quality], list[NDArray[np.uint8]]]
+
+
+def _embed(embedder: Embedder, photos: list[Photo]) -> tuple[Embeddings, Facts, list[Failure]]:
+    batches = list(embedder.batches(photos))
+    failures = [failure for batch in batches for failure in batch.failures]
+    faces = concatenate([batch.embeddings for batch in batches])
+    if not len(faces):
+        raise ImageError(failures[0].kind, failures[0].message)
+    facts = [q for batch in batches for q in batch.quality], [chip for batch in batches for chip in batch.chips]
+    return faces, facts, failures
+
+
+def _fuse(faces: Embeddings, posterior: str) -> Embeddings:
+    fused = pool_templates(faces, np.zeros(len(faces), np.int64), Pooling(posterior=posterior))
+    if faces.epistemic is None:
+        return fused
+    return replace(fused, epistemic=np.array([faces.epistemic.max()], np.float32))
+
+
+def _side(faces: Embeddings, facts: Facts, fused: Embeddings) -> Side:
+    quality, chips = facts
+    flaws = tuple(tuple(diagnose(one.measures)) for one in quality)
+    sigma = tuple(float(value) for value in faces.sigma)
+    epistemic = None if faces.epistemic is None else float(faces.epistemic.max())
+    return Side(tuple(faces.ids), sigma, float(fused.sigma[0]), tuple(quality), flaws, tuple(chips), epistemic)
+
+
+def _judge(stored: StoredCalibrator, policy: Policy | None, evidence: Evidence, prior: float) -> Judgement:
+    calibrator, reference = stored.calibrator, stored.reference
+    policy = policy or make_policy(reference)
+    if not calibrator.reads_epistemic:
+        evidence = replace(evidence, epistemic=None)
+    odds = float(calibrator.log_odds(evidence)[0])
+    decision = policy.decide(calibrator, evidence)[0]
+    return Judgement(
+        odds,
+        float(calibrator.probability(evidence, prior)[0]),
+        prior,
+        float(calibrator.confidence(evidence, policy.similarity_threshold, prior)[0]),
+        decision,
+        policy.reason(decision, odds, float(evidence.poorer[0])),
+        policy,
+        float(np.mean(reference.poorer < evidence.poorer[0])),
+        (*policy.warnings, *exchangeability_warnings(reference, evidence)),
     )
+
+
+def to_dict(comparison: Comparison) -> dict[str, Any]:
+    """JSON-ready (NaN becomes null); no pixels."""
+    limiting, judgement = comparison.limiting, comparison.judgement
+    found: dict[str, Any] = {"similarity": comparison.similarity, "mls": comparison.mls}
+    if judgement is not None:
+        found |= {**{k: v for k, v in vars(judgement).items() if k != "policy"}, "policy": judgement.policy.to_dict()}
+    found["sides"] = [_side_dict(side) for side in comparison.sides]
+    found["limited by"] = None if limiting is None else limiting.photos[limiting.poorest]
+    found["failures"] = [asdict(failure) for failure in comparison.failures]
+    return dict(_no_nan(found))
+
+
+def _side_dict(side: Side) -> dict[str, Any]:
+    photos = [
+        {"photo": name, "sigma": sigma, **asdict(quality), "flaws": [asdict(flaw) for flaw in flaws]}
+        for name, sigma, quality, flaws in zip(side.photos, side.sigma, side.quality, side.flaws, strict=True)
+    ]
+    return {"sigma": side.fused, "epistemic": side.epistemic, "photos": photos}
+
+
+def _no_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _no_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_no_nan(one) for one in value]
+    return None if isinstance(value, float) and value != value else value

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.align import align_face
 from faceunc.images.detect import Detection, FaceDetector
+from faceunc.images.measures import Measures, measure_chip, measure_face
 from faceunc.images.read import as_rgb, read_image
 from faceunc.images.views import sharpness
 from faceunc.provenance import version
@@ -50,8 +51,9 @@ class Quality:
     """Simple facts of an embedded photograph.
 
     Face side in its pixels (NaN for a given chip), the detector's score, number of faces seen, sharpness of the chip
-    (variance of the Laplacian), length of the raw embedding; and sigma of the detected box and landmarks in pixels of
-    the photograph (root mean square over coordinates; NaN without a ``detector_sigma``).
+    (variance of the Laplacian), length of the raw embedding; sigma of the detected box and landmarks in pixels of
+    the photograph (root mean square over coordinates; NaN without a ``detector_sigma``); and the measurements that
+    :func:`faceunc.images.diagnose.diagnose` turns into likely flaws.
     """
 
     face_size: float
@@ -61,15 +63,18 @@ class Quality:
     norm: float
     box_sigma: float = float("nan")
     landmark_sigma: float = float("nan")
+    measures: Measures = field(default_factory=Measures)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Result of one batch: the embedded photographs with their quality, and the failures."""
+    """Result of one batch: the embedded photographs with their quality, the failures, and the aligned RGB chips, uint8
+    (S, S, 3), of the embedded ones as they went into the backbone (none where parts of a run were read from disk)."""
 
     embeddings: Embeddings
     quality: list[Quality]
     failures: list[Failure]
+    chips: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
 class Embedder:
@@ -216,8 +221,9 @@ class Embedder:
         side = self.backbone.spec.input_size
         stacked = np.stack(chips) if chips else np.empty((0, side, side, 3), np.uint8)
         embeddings, norm = self._embed(stacked, ids)
-        quality = [_quality(d, chip, float(n)) for d, chip, n in zip(detections, chips, norm, strict=True)]
-        return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures)
+        rows = zip(seen, detections, chips, norm, strict=True)
+        quality = [_quality(image, detection, chip, float(n)) for image, detection, chip, n in rows]
+        return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures, chips)
 
     def _with_place_sigma(
         self, quality: list[Quality], images: list[NDArray[np.uint8]], detections: Sequence[Detection | None]
@@ -287,10 +293,12 @@ def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:
         return error
 
 
-def _quality(detection: Detection | None, chip: NDArray[np.uint8], norm: float) -> Quality:
+def _quality(image: NDArray[np.uint8], detection: Detection | None, chip: NDArray[np.uint8], norm: float) -> Quality:
+    sharp = sharpness(chip)
     if detection is None:
-        return Quality(float("nan"), float("nan"), 1, sharpness(chip), norm)
-    return Quality(detection.size, detection.score, detection.faces, sharpness(chip), norm)
+        return Quality(float("nan"), float("nan"), 1, sharp, norm, measures=measure_chip(image))
+    measures = measure_face(image, detection.landmarks, detection.size)
+    return Quality(detection.size, detection.score, detection.faces, sharp, norm, measures=measures)
 
 
 def load(
@@ -315,6 +323,8 @@ def load(
     Raises:
         InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
     """
+    if mc_dropout == 1:
+        raise InputError("mc_dropout must be 0 (none) or at least 2 passes: one cannot disagree with itself. Got 1.")
     head = load_head(head_path(name))
     model = load_backbone(backbone or head.backbone, precision)
     sampled = McDropout(model, dropout, mc_dropout) if mc_dropout else None

@@ -20,6 +20,7 @@ from typing import Any
 from faceunc.embedder import Batch, Embedder, Failure, Quality
 from faceunc.embeddings import VARIANCE_KEYS, Embeddings, check_compatible, concatenate
 from faceunc.errors import IncompatibleError, InputError, OutputError
+from faceunc.images.measures import Measures
 from faceunc.progress import bar
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, check_writable
@@ -27,6 +28,8 @@ from faceunc.storage import atomic_write, check_writable
 _PART = 256
 _SETTINGS = (*VARIANCE_KEYS, "detector", "precision", "detector_sigma", "epistemic")
 _PLACE_SIGMA = ("box_sigma", "landmark_sigma")  # columns of photos.csv that only ``--detector-sigma`` fills
+_MEASURES = [field.name for field in fields(Measures) if field.name != "face_size"]
+_FACTS = [field.name for field in fields(Quality) if field.name != "measures"]
 
 
 @dataclass
@@ -143,7 +146,7 @@ def _no_chips(embedder: Embedder) -> Any:
 def _read_facts(path: Path, embeddings: Embeddings) -> Batch:
     try:
         facts = json.loads(path.read_text("utf-8"))
-        quality = [Quality(**row) for row in facts["quality"]]
+        quality = [Quality(**{**row, "measures": Measures(**row.get("measures", {}))}) for row in facts["quality"]]
         failures = [Failure(**row) for row in facts["failures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged part of an earlier run ({error}); remove it to start anew") from None
@@ -180,15 +183,15 @@ def _finish(out: Path, whole: Batch, embedder: Embedder, new: int) -> Extraction
 
 
 def _photos_csv(whole: Batch) -> bytes:
-    shown = [field.name for field in fields(Quality)]
+    shown = [*_FACTS, *_MEASURES]
     if not whole.embeddings.meta.get("detector_sigma"):
         shown = [name for name in shown if name not in _PLACE_SIGMA]
     names = ["photo", "sigma", *shown]
     epistemic = whole.embeddings.epistemic
-    rows = [
-        {"photo": photo, "sigma": f"{sigma:.6f}", **{name: _number(getattr(quality, name)) for name in shown}}
-        for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True)
-    ]
+    rows = []
+    for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True):
+        values = {**vars(quality), **{name: getattr(quality.measures, name) for name in _MEASURES}}
+        rows.append({"photo": photo, "sigma": f"{sigma:.6f}", **{name: _number(values[name]) for name in shown}})
     if epistemic is not None:
         names.insert(2, "epistemic")
         rows = [{**row, "epistemic": f"{value:.3e}"} for row, value in zip(rows, epistemic, strict=True)]

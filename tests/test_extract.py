@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -66,6 +67,39 @@ def test_fewer_facts_than_embeddings(tmp_path: Path, embedder: faceunc.Embedder,
     (tmp_path / "embeddings.json").write_text(json.dumps({**facts, "quality": facts["quality"][:1]}))
     with pytest.raises(InputError, match="1 rows for 2 embeddings"):
         extract(embedder, bush[:2], tmp_path, show=False)
+
+
+def test_measurements_are_kept(tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path]) -> None:
+    found = extract(embedder, bush[:2], tmp_path, show=False)
+    with (tmp_path / "photos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, quality in zip(rows, found.quality, strict=True):
+        assert row["face_size"] == f"{quality.measures.face_size:.4f}"
+        for name in ("blur", "brightness", "noise", "yaw", "roll", "outside"):
+            assert row[name] == f"{getattr(quality.measures, name):.4f}"
+    again = extract(embedder, bush[:2], tmp_path, show=False)
+    assert [quality.measures for quality in again.quality] == [quality.measures for quality in found.quality]
+
+
+def test_results_of_an_earlier_version_have_no_measurements(
+    tmp_path: Path, embedder: faceunc.Embedder, bush: list[Path]
+) -> None:
+    extract(embedder, bush[:2], tmp_path, show=False)
+    facts = json.loads((tmp_path / "embeddings.json").read_text())
+    for row in facts["quality"]:
+        del row["measures"]
+    (tmp_path / "embeddings.json").write_text(json.dumps(facts))
+    found = extract(embedder, bush[:3], tmp_path, show=False)
+    assert [np.isnan(quality.measures.blur) for quality in found.quality] == [True, True, False]
+
+
+def test_a_batch_holds_the_chips_that_were_embedded(
+    embedder: faceunc.Embedder, bush: list[Path], tmp_path: Path
+) -> None:
+    (batch,) = embedder.batches([bush[0], tmp_path / "none.jpg", bush[1]])
+    assert len(batch.chips) == len(batch.embeddings) == 2
+    again = embedder.embed_chips(np.stack(batch.chips), batch.embeddings.ids)
+    np.testing.assert_allclose(again.mean, batch.embeddings.mean, atol=1e-6)
 
 
 def test_nothing_given(tmp_path: Path, embedder: faceunc.Embedder) -> None:

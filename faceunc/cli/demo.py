@@ -20,7 +20,8 @@ trained in two ways, with dropout (left on when predicting) and as an ensemble o
   aleatoric: what is noise. The variance they predict follows the noise that is there; more data would not help. Outside
              the data it is extrapolated, and means nothing.
 
-Prints both along x against the true noise, and writes one figure. The same seed gives the same numbers. 10 s to a minute."""
+Prints both along x against the true noise, and writes one figure. The same seed gives the same numbers. 10 s to a
+minute."""
 
 _HEAD = "dlib-pfe"
 

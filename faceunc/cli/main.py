@@ -6,24 +6,34 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
-from faceunc.cli import compare, demo, embed, evaluate, methods, protocol, train
+from faceunc.cli import calibrate, compare, demo, embed, evaluate, methods, protocol, report, sweep, train
 from faceunc.errors import FaceuncError
 
 _EPILOG = """examples:
   faceunc demo                                   a face degraded step by step: sigma rises (no data needed)
   faceunc embed holiday/ -o out                  all photographs of a folder -> out/embeddings.safetensors
-  faceunc compare a.jpg b.jpg                    similarity, likelihood, both sigmas, which photo is poorer
+  faceunc compare a.jpg b.jpg                    similarity, confidence, decision, which photo limits it and why
+  faceunc report people/ -o audit.html           a quality audit of a folder: what is poor, why, who would be refused
   faceunc eval lfw data/lfw --json lfw.json      cosine against MLS on LFW, heads cross-fitted by identity
+  faceunc sweep degradation data/lfw             how scores break as photographs get worse, kind by kind
   faceunc protocol make-ijb people/ -o ijb       an IJB-style benchmark of your own data
   faceunc train pfe people/ -o head.safetensors  a variance head of your own (faceunc methods: the other methods)
   faceunc demo sine                              what is epistemic, what is aleatoric: the teaching example
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, and where to read on; sub-commands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"faceunc: error: {message} (see {self.prog} --help)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="faceunc",
         description="Face embeddings with an honest uncertainty.",
         epilog=_EPILOG,
@@ -31,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for module in (embed, compare, train, methods, evaluate, protocol, demo):
+    for module in (embed, compare, calibrate, report, train, methods, evaluate, sweep, protocol, demo):
         module.add_parser(commands)
     return parser
 

@@ -29,6 +29,14 @@ def share(text: str) -> float:
     return value
 
 
+def inner_share(text: str) -> float:
+    """A number between 0 and 1, both ends left out."""
+    value = float(text)
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     value = float(text)

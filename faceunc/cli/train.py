@@ -25,6 +25,7 @@ METHOD_HELP = {
     "dul-cls": "sampled embedding, margin softmax, KL (Chang et al., 2020); the mean moves",
     "dul-mls": "the mean learns as in dul-cls, the variance as in pfe",
     "dul-reg": "regression to the class centre (Chang et al., 2020); the mean moves",
+    "softmax": "margin softmax without uncertainty, the deterministic counterpart of dul-cls; the mean moves",
     "probface": "scalar variance with regulariser and triplets (Chen et al., 2021)",
     "vmf": "von Mises-Fisher concentration, SCF (Li et al., 2021)",
     "scaleface": "a learned softmax scale is the confidence (Kail et al., 2022)",
@@ -36,6 +37,7 @@ METHOD_SETTINGS: dict[str, tuple[str, ...]] = {
     "dul-cls": ("variance", "norm", "start", "classifier", "margin", "scale", "kl_weight", "kl_reduction"),
     "dul-mls": ("variance", "norm", "start", "classifier", "margin", "scale", "kl_weight", "kl_reduction"),
     "dul-reg": ("variance", "norm", "mean", "start", "centres"),
+    "softmax": ("norm", "start", "classifier", "margin", "scale"),
     "probface": ("norm", "regulariser", "triplet"),
     "vmf": ("norm", "centres"),
     "scaleface": ("norm", "centres"),
@@ -105,8 +107,8 @@ def _add_common(method: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--ensemble-kind",
         choices=("seeds", "bootstrap", "checkpoints"),
-        default="seeds",
-        help="members differ by seed, by people drawn with replacement, or are the last states of one training",
+        help="of --ensemble: members differ by seed (default), by people drawn with replacement, or are the last "
+        "states of one training (one every 100 steps)",
     )
     add_precision(method)
     add_threads(method)
@@ -117,11 +119,14 @@ def run(args: argparse.Namespace) -> int:
     apply_threads(args)
     from dataclasses import replace
 
+    from faceunc.errors import InputError
     from faceunc.training.loop import TrainOptions
     from faceunc.training.methods import find_method
     from faceunc.training.recipe import EnsembleOptions
     from faceunc.training.train import TrainRequest, train_method
 
+    if args.ensemble_kind and not args.ensemble:
+        raise InputError("--ensemble-kind belongs to --ensemble M: give that too")
     options = TrainOptions(
         steps=args.steps, people=args.people, images=args.images, lr=args.lr, validation=args.validation, seed=args.seed
     )
@@ -135,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         select=args.select,
         checkpoint=args.checkpoint,
-        ensemble=EnsembleOptions(args.ensemble, args.ensemble_kind) if args.ensemble else None,
+        ensemble=EnsembleOptions(args.ensemble, args.ensemble_kind or "seeds") if args.ensemble else None,
     )
     print(train_method(request, options).text())
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from faceunc.confidence.evidence import Evidence
+from faceunc.confidence.evidence import COLUMNS, Evidence
 from faceunc.confidence.models import MODELS, Parameters
 from faceunc.embeddings import VARIANCE_KEYS, Embeddings
 from faceunc.errors import IncompatibleError
@@ -35,6 +35,11 @@ class Calibrator:
     limits: tuple[float, float]
     meta: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_epistemic(self) -> bool:
+        """Whether the comparisons of the fit carried an epistemic uncertainty, which it then needs."""
+        return int(self.parameters.get("columns", np.array(0))) == len(COLUMNS)
 
     def check(self, embeddings: Embeddings) -> None:
         """Raise IncompatibleError unless these embeddings come from the backbone, alignment and head of the fit."""

@@ -29,8 +29,8 @@ class Policy:
 
     Attributes:
         fmr, fnmr: promises on the comparisons that are not refused for their sigma. refuse_sigma: see above; infinite
-            for none. similarity_threshold: of the plain system that looks at the similarity alone: the same FMR,
-            promised on clean photographs. refused: share of the reference whose sigma is above the limit.
+            for none. similarity_threshold: of the plain system that looks at the similarity alone: the same FMR, as
+            observed (not promised) on clean photographs. refused: share of the reference that is above the limit.
     """
 
     fmr: Guarantee
@@ -55,6 +55,19 @@ class Policy:
         odds = calibrator.log_odds(evidence)
         found = np.where(odds >= self.fmr.threshold, ACCEPT, np.where(odds < self.reject_below, REJECT, REFUSE))
         return [str(word) for word in np.where(evidence.poorer > self.refuse_sigma, REFUSE, found)]
+
+    def reason(self, decision: str, log_odds: float, poorer: float) -> str:
+        """Why one comparison was decided so, in words."""
+        rests = f"{self.fmr.confidence:.0%} confidence, {self.fmr.comparisons} comparisons of {self.fmr.people} people"
+        if decision == ACCEPT:
+            return f"log-odds {log_odds:.1f} >= {self.fmr.threshold:.1f}: FMR at most {self.fmr.target:g} ({rests})"
+        if poorer > self.refuse_sigma:
+            return f"too poor: sigma {poorer:.4f} > {self.refuse_sigma:.4f}, the limit; ask for another photograph"
+        if decision == REFUSE:
+            ends = f"{self.reject_below:.1f} to {self.fmr.threshold:.1f}"
+            return f"log-odds {log_odds:.1f} lie in {ends}, where neither promise can be kept"
+        promise = "" if self.fnmr is None else f": FNMR at most {self.fnmr.target:g}"
+        return f"log-odds {log_odds:.1f} < {self.reject_below:.1f}{promise} ({rests})"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -90,9 +103,11 @@ def make_policy(
     impostor, genuine = kept[~kept.same], kept[kept.same]
     accept = fmr_threshold(impostor.log_odds, impostor.first_subject, impostor.second_subject, fmr, confidence)
     reject = None if fnmr is None else fnmr_threshold(genuine.log_odds, genuine.first_subject, fnmr, confidence)
-    plain = reference[reference.clean & ~reference.same]
-    similarity = fmr_threshold(plain.similarity, plain.first_subject, plain.second_subject, fmr, confidence)
-    return Policy(accept, reject, limit, similarity.threshold, float(np.mean(reference.poorer > limit)))
+    plain = reference.similarity[reference.clean & ~reference.same]
+    if not len(plain):
+        raise ValueError("the reference must hold clean comparisons of two people. Got none instead.")
+    similarity = float(np.nextafter(np.quantile(plain, 1.0 - fmr, method="higher"), np.float32(np.inf)))
+    return Policy(accept, reject, limit, similarity, float(np.mean(reference.poorer > limit)))
 
 
 def exchangeability_warnings(reference: Reference, evidence: Evidence) -> list[str]:

@@ -1,10 +1,9 @@
 """Thresholds with a promise: the error rate stays below a bound, with a stated confidence, on a finite sample.
 
 The bound is that of Clopper & Pearson (1934), exact for independent comparisons. Where comparisons share people it is
-computed with the effective number of comparisons (Korn & Graubard 1998), an approximation that needs a hundred people or
-more, and less than an overwhelming share of the errors on a few of them. Of many thresholds, from strict to loose, the
-last is taken before the bound first fails, which costs no correction for having looked at many (fixed-sequence
-testing, as in Angelopoulos et al. 2021, "Learn then test").
+computed with the effective number of comparisons (Korn & Graubard 1998), an approximation that needs a hundred people
+or more. Of many thresholds, from strict to loose, the last is taken before the bound first fails, which costs no
+correction for having looked at many (fixed-sequence testing, as in Angelopoulos et al. 2021, "Learn then test").
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from faceunc.errors import InputError
 
-DETECTOR_PREFIX = "mtcnn-"  # files named so belong to the detector (faceunc.detection.store) and are no heads
+DETECTOR_PREFIX = "mtcnn-"  # files named so belong to the detector (faceunc.detection.store) and are no heads;
+# NAME.calibrator.safetensors belongs to the head NAME (faceunc.confidence.store)
 
 
 def shipped_folder() -> Path:
@@ -21,7 +22,7 @@ def shipped_folder() -> Path:
 def shipped_names() -> list[str]:
     """Names that :func:`head_path` knows."""
     stems = (path.stem for path in shipped_folder().glob("*.safetensors"))
-    return sorted(stem for stem in stems if not stem.startswith(DETECTOR_PREFIX))
+    return sorted(stem for stem in stems if not stem.startswith(DETECTOR_PREFIX) and "." not in stem)
 
 
 def head_path(name: str | Path) -> Path:

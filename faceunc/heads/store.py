@@ -40,6 +40,13 @@ class StoredHead:
     name: str
     sha256: str
 
+    @property
+    def warnings(self) -> list[str]:
+        """Why its sigma may carry nothing, as its training found."""
+        collapse = self.card.get("collapse")
+        found = collapse.get("warnings") if isinstance(collapse, dict) else None
+        return [f"head {self.name}: {line}" for line in found] if isinstance(found, list) else []
+
     def check_backbone(self, spec: BackboneSpec) -> None:
         """Raise IncompatibleError unless ``spec`` is the backbone that this head was trained on."""
         for what, mine, theirs in (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from faceunc.metrics.calibration import Reliability
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito: for the colour-blind
+_LEAST = 20  # comparisons behind a point that is drawn
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -29,7 +30,8 @@ def save_reliability(diagrams: Mapping[str, Mapping[str, tuple[float, Reliabilit
         ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         for k, (label, (ece, found)) in enumerate(lines.items()):
             style: dict[str, Any] = {"color": COLOURS[k % 6], "marker": MARKERS[k % 6], "markersize": 4}
-            ax.plot(found.probability, found.observed, label=f"{label}: ECE {ece:.3f}", **style)
+            many = found.count >= _LEAST
+            ax.plot(found.probability[many], found.observed[many], label=f"{label}: ECE {ece:.3f}", **style)
         ax.set(title=name, xlabel="calibrated probability of one person", xlim=(0, 1), ylim=(0, 1))
         ax.legend(frameon=False, fontsize=8, loc="upper left")
         ax.grid(alpha=0.3)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,31 @@ from faceunc.images.views import View
 from faceunc.protocols.pairs import PairProtocol
 from faceunc.training.cache import FeatureSource
 from faceunc.training.collapse import collapse_report, predict_log_var
-from faceunc.training.data import training_data
+from faceunc.training.data import TrainingData, training_data
 from faceunc.training.ensemble import train_recipe
 from faceunc.training.loop import TrainOptions
 from faceunc.training.recipe import Recipe
 
 PARTS = 2
 _RECIPE = "4"  # part of the cache key: raise it when training changes
+
+
+class Corruption(Protocol):
+    """Something that is done to training data on purpose, and to nothing else: what is tested stays as it is."""
+
+    def identity(self) -> list[Any]:
+        """JSON-ready: all that the corruption depends on; a part of the heads' cache key."""
+
+    def views(self, views: Sequence[View]) -> list[View]:
+        """Whose features it needs, to give data with ``views``."""
+
+    def corrupted(
+        self, data: TrainingData, ids: Sequence[str], people: set[str], options: TrainOptions
+    ) -> TrainingData:
+        """What a head is trained on: of ``data`` with :meth:`views`, data of the views that were asked for.
+
+        ids: names of the photographs. people: those whom the head is trained on; nobody else may come in.
+        """
 
 
 @dataclass(frozen=True)
@@ -77,16 +95,24 @@ def cross_fit(
     recipe: Recipe,
     options: TrainOptions,
     show: bool | None = None,
+    corruption: Corruption | None = None,
 ) -> CrossFit:
-    """Train (or load from the cache) one head a part; see :class:`CrossFit`."""
-    paths = _paths(source, part, views, recipe, options)
+    """Train (or load from the cache) one head a part; see :class:`CrossFit`.
+
+    With ``corruption`` each head is trained on its people's corrupted photographs; the check for collapse is made on
+    all views that the corruption needs, of people whom the head does not know.
+    """
+    key = crossfit_key(part, views, recipe, options, corruption)
+    paths = [source.folder(View()).parent / "crossfit" / f"{key}-part{number}.safetensors" for number in range(PARTS)]
     if not all(path.is_file() for path in paths):
-        data = training_data(source, views, recipe.pooling_head(), show)
+        loaded = views if corruption is None else corruption.views(views)
+        data = training_data(source, loaded, recipe.pooling_head(), show)
         start = time.perf_counter()
         names = np.array(source.photos.identities)
         for number, path in enumerate(paths):
             people = set(names[part != number].tolist())
-            trained = train_recipe(data, people, recipe, options, None, show)
+            own = corruption.corrupted(data, source.photos.ids, people, options) if corruption else data
+            trained = train_recipe(own, people, recipe, options, None, show)
             rows = np.flatnonzero((part == number) & data.usable)
             report = collapse_report(predict_log_var(trained.head, data), data, rows)
             card = {
@@ -103,14 +129,18 @@ def cross_fit(
     return CrossFit(part, heads, [head.card["collapse"] for head in heads], seconds)
 
 
-def _paths(
-    source: FeatureSource, part: NDArray[np.int64], views: Sequence[View], recipe: Recipe, options: TrainOptions
-) -> list[Path]:
-    """Where the heads are kept: a function of all that they depend on."""
+def crossfit_key(
+    part: NDArray[np.int64],
+    views: Sequence[View],
+    recipe: Recipe,
+    options: TrainOptions,
+    corruption: Corruption | None = None,
+) -> str:
+    """Names cross-fitted heads among those of one data set and backbone: a hash of all else that they depend on."""
     depends = [_RECIPE, *recipe.identity(), asdict(options), [view.name for view in views], part.tolist()]
-    key = blake2b(json.dumps(depends).encode(), digest_size=8).hexdigest()
-    folder = source.folder(View()).parent / "crossfit"
-    return [folder / f"{key}-part{number}.safetensors" for number in range(PARTS)]
+    if corruption is not None:
+        depends.append(corruption.identity())
+    return blake2b(json.dumps(depends).encode(), digest_size=8).hexdigest()
 
 
 def hash_identities(people: Iterable[str]) -> list[str]:

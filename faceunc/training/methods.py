@@ -19,6 +19,7 @@ from faceunc.training.objectives.dul_reg import DULRegressionObjective
 from faceunc.training.objectives.pfe import PFEObjective
 from faceunc.training.objectives.probface import ProbFaceObjective
 from faceunc.training.objectives.scaleface import ScaleFaceObjective
+from faceunc.training.objectives.softmax import SoftmaxObjective
 from faceunc.training.objectives.vmf import VMFObjective
 from faceunc.training.recipe import EnsembleOptions, Recipe, Settings
 
@@ -99,6 +100,12 @@ def _dul_cls(kind: type[DULClassificationObjective]) -> Make:
     return make
 
 
+def _softmax(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
+    config = _moving(backbone, replace(settings, variance="scalar"))
+    margin = MARGINS[settings.classifier] if settings.margin is None else settings.margin
+    return config, lambda: SoftmaxObjective(settings.classifier, margin, settings.scale)
+
+
 def _dul_reg(backbone: Backbone, settings: Settings) -> tuple[PFEConfig, Callable[[], Objective]]:
     shape = _shape(backbone, settings)
     config = _moving(backbone, settings) if settings.mean == "moving" else PFEConfig(**shape)
@@ -153,6 +160,11 @@ _ALL = (
         "under 1%, and all embeddings made anew", ("variance", "norm", "mean", "start", "centres"), _dul_reg,
     ),
     Method(
+        "softmax", "margin softmax, deterministic", "Wang et al., CVPR 2018 (CosFace); the counterpart of dul-cls",
+        "moved", "one constant", "cosine", "to compare: what dul-cls is without uncertainty",
+        "under 1%, and all embeddings made anew", ("norm", "start", "classifier", "margin", "scale"), _softmax, _SCALAR,
+    ),
+    Method(
         "probface", "ProbFace", "Chen et al., 2021", "frozen", "scalar", "mls",
         "all-pairs comparison as one matrix product", "under 1%",
         ("norm", "regulariser", "triplet"), _probface, _SCALAR,
@@ -167,11 +179,11 @@ _ALL = (
     ),
     Method(
         "norm", "length of the embedding", "Meng et al., CVPR 2021 (MagFace)", "frozen", "scalar, two numbers learned",
-        "mls", "no training data; margin-trained backbones", "nothing", (), _quality("norm"), _SCALAR,
+        "mls", "margin-trained backbones; no head, two numbers learned", "nothing", (), _quality("norm"), _SCALAR,
     ),
     Method(
         "serfiq", "SER-FIQ, stability under dropout", "Terhoerst et al., CVPR 2020", "frozen",
-        "scalar, two numbers learned", "mls", "no training data; as a baseline", "100 passes of the last layer",
+        "scalar, two numbers learned", "mls", "as a baseline; no head, two numbers learned", "100 passes of the last layer",
         (), _quality("serfiq"), _SCALAR,
     ),
 )  # fmt: skip

@@ -18,6 +18,8 @@ CODE = "from faceunc.cli import main; raise SystemExit(main())"
 COMMANDS = [
     ["embed"],
     ["compare"],
+    ["calibrate"],
+    ["report"],
     ["train"],
     *(["train", method] for method in METHOD_HELP),
     ["train", "detector-sigma"],
@@ -35,6 +37,9 @@ COMMANDS = [
     ["eval", "ijbb"],
     ["eval", "ijbc"],
     ["eval", "megaface"],
+    ["sweep"],
+    ["sweep", "degradation"],
+    ["sweep", "noise"],
     ["protocol"],
     ["protocol", "make-ijb"],
     ["protocol", "check"],

@@ -13,7 +13,7 @@ from faceunc.cli import main
 from faceunc.cli.train import METHOD_HELP
 from faceunc.errors import IncompatibleError
 
-MOVING = {"dul-cls", "dul-mls", "dul-reg"}
+MOVING = {"dul-cls", "dul-mls", "dul-reg", "softmax"}
 
 
 @pytest.fixture(scope="module")

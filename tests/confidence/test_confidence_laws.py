@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from comparisons_of_known_odds import KINDS, drawn
 from scipy.special import logit
 
 from faceunc.confidence import Calibrator, fit_calibrator, join_evidence, pair_evidence
