@@ -157,17 +157,16 @@ def draw(bench: Bench, head: str, measured: dict[str, Floats], found: dict[str, 
     axes = figure.subplots(5, 3, height_ratios=(1, 1, 1, 1, 3.9))
     groups = {"clean": clean, "degraded": worse}
     limit = float(np.quantile(clean.sigma[usable], 0.95))
-    plot_log_var({name: harmonic_log_var(e.log_var[usable]) for name, e in groups.items()}, limit, axes[0, 0])
-    axes[0, 0].set_title("line: 95% of clean faces are below", fontsize=10)
+    by_group = {name: harmonic_log_var(e.log_var[usable]) for name, e in groups.items()}
+    plot_log_var(by_group, limit, axes[0, 0], "95% of the clean")
     if clean.log_var.shape[1] > 1:
         plot_dimensions(clean.log_var[usable].astype(np.float64), axes[0, 1])
         axes[0, 1].set_title("clean faces", fontsize=10)
     plot_severity(severities(bench, head), axes[0, 2])
     for ax, (name, values) in zip(axes[1:4].ravel(), measured.items(), strict=True):
         correlation = found["rank correlation of sigma, clean"][name]["rho"]
-        plot_against(clean.sigma.astype(np.float64), values, WORDS[name], correlation, ax)
-        if name in ("sharpness", "noise"):
-            ax.set_xscale("log")
+        sigma = clean.sigma.astype(np.float64)
+        plot_against(sigma, values, WORDS[name], correlation, ax, name in ("sharpness", "noise"))
     for ax in axes[4, 1:]:
         ax.remove()
     axes[4, 0].set_subplotspec(axes[4, 0].get_gridspec()[4, :])

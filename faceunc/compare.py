@@ -175,8 +175,15 @@ def _judge(stored: StoredCalibrator, policy: Policy | None, evidence: Evidence, 
         policy.reason(decision, odds, float(evidence.poorer[0])),
         policy,
         float(np.mean(reference.poorer < evidence.poorer[0])),
-        (*policy.warnings, *exchangeability_warnings(reference, evidence)),
+        (*policy.warnings, *exchangeability_warnings(reference, evidence), *_size_warning(stored, evidence)),
     )
+
+
+def _size_warning(stored: StoredCalibrator, evidence: Evidence) -> list[str]:
+    most, here = stored.calibrator.card.get("most images"), int(evidence.images.max())
+    if not isinstance(most, int) or here <= most:
+        return []
+    return [f"a side has {here} photographs: the calibrator knows templates of up to {most}"]
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:

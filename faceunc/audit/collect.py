@@ -41,7 +41,8 @@ class Audit:
         embeddings: of all of them. quality: simple facts of each.
         group: the set that each belongs to, for distributions side by side. person: the folder that each lies in, below
             the folder that was given; "" for a photograph that lies in none.
-        failures: photographs that could not be embedded. degraded: where it was asked for.
+        failures: photographs that could not be embedded. failed_person: the folder that each of these lies in.
+        degraded: where it was asked for.
     """
 
     embeddings: Embeddings
@@ -49,6 +50,7 @@ class Audit:
     group: list[str]
     person: list[str]
     failures: list[Failure]
+    failed_person: list[str]
     degraded: Degraded | None = None
 
     @property
@@ -83,8 +85,10 @@ def collect(
         raise InputError(f"none of {len(photos)} photographs could be embedded: there is nothing to report{first}")
     names = [whole.embeddings.ids[row] for row in rows]
     group, person = place(names, inputs)
+    failed_person = place([failure.photo for failure in failures], inputs)[1]
     degraded = None if degrade_seed is None else _degraded(embedder, names, degrade_seed, show)
-    return Audit(whole.embeddings[rows], [whole.quality[row] for row in rows], group, person, failures, degraded)
+    quality = [whole.quality[row] for row in rows]
+    return Audit(whole.embeddings[rows], quality, group, person, failures, failed_person, degraded)
 
 
 def place(photos: Sequence[str], inputs: Sequence[str | Path]) -> tuple[list[str], list[str]]:

@@ -118,14 +118,14 @@ def _people(figures: Mapping[str, Any]) -> list[str]:
     if not people:
         return []
     refused = sum(row["refused"] for row in people)
-    touched = sum(row["beyond"] > 0 for row in people)
-    columns = ["person", "photographs", "beyond", "share", "median sigma", "refused"]
-    rows = [[*(row[name] for name in columns[:-1]), "altogether" if row["refused"] else ""] for row in people]
+    touched = sum(row["share"] > 0 for row in people)
+    columns = ["person", "photographs", "unusable", "beyond", "share", "median sigma"]
+    rows = [[*(row[name] for name in columns), "altogether" if row["refused"] else ""] for row in people[:MOST_ROWS]]
     return [
         "<h2>Which people would be refused</h2>",
-        f"<p>{len(people)} people (sub-folders with usable photographs): {refused} have no photograph within the "
-        f"limit, {touched - refused} more lose some of theirs.</p>",
-        _table([*columns[:2], "beyond the limit", *columns[3:]], rows[:MOST_ROWS]),
+        f"<p>{len(people)} people (sub-folders): {refused} have no usable photograph within the limit, "
+        f"{touched - refused} more lose some of theirs.</p>",
+        _table([*columns[:2], "not usable", "beyond the limit", "share of both", "median sigma", "refused"], rows),
         _rest(len(people)),
     ]
 
@@ -161,7 +161,7 @@ def _failures(figures: Mapping[str, Any]) -> list[str]:
     if not failed:
         return []
     counts = ", ".join(f"{_text(kind)} {count}" for kind, count in figures["failures"].items())
-    rows = [[row["photo"], row["kind"], row["message"]] for row in failed[:MOST_ROWS]]
+    rows = [[row["photo"], row["kind"], row["message"].removeprefix(f"{row['photo']}: ")] for row in failed[:MOST_ROWS]]
     return [
         "<h2>Not usable</h2>",
         f"<p>{counts}.</p>",
@@ -178,8 +178,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f'<td class="number">{value:.3f}</td>'
-    return f'<td class="number">{value}</td>' if isinstance(value, int) else f"<td>{_text(value)}</td>"
+        return f'<td class="number">{value:.{3 if abs(value) >= 0.1 else 4}f}</td>'
+    return f'<td class="number">{value}</td>' if isinstance(value, int) else f"<td>{_text(value or '')}</td>"
 
 
 def _rest(count: int) -> str:

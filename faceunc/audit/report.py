@@ -15,7 +15,7 @@ from faceunc.audit.collect import Audit, Chips, chips_of
 from faceunc.audit.html import MOST_ROWS, page
 from faceunc.audit.limits import Limit
 from faceunc.audit.sheets import Tile, encoded, sheet, thumbnail, wrap
-from faceunc.audit.summary import LOGARITHMIC, MEASURES, SHARES, measured, summarise
+from faceunc.audit.summary import FEWEST, LOGARITHMIC, MEASURES, SHARES, measured, summarise
 from faceunc.embedder import Embedder
 from faceunc.embeddings import harmonic_log_var
 from faceunc.plots.audit import grid_figure, plot_against, plot_dimensions, plot_log_var, plot_severity, png
@@ -43,7 +43,7 @@ def write_report(audit: Audit, embedder: Embedder, limit: Limit, path: Path, tit
         OutputError: a file cannot be written.
     """
     figures = summarise(audit, limit)
-    figures["warnings"] = known_people(audit, embedder)
+    figures["warnings"] = too_few(len(audit.embeddings)) + known_people(audit, embedder)
     order = np.argsort(audit.embeddings.sigma, kind="stable")
     ends = min(EXTREMES, len(order) // 2) or 1
     lowest, highest = order[:ends], order[::-1][:ends]
@@ -64,6 +64,14 @@ def write_report(audit: Audit, embedder: Embedder, limit: Limit, path: Path, tit
     figures["provenance"] = provenance()
     atomic_write(path.with_suffix(".json"), (json.dumps(figures, indent=1, allow_nan=False) + "\n").encode())
     return Written(figures, [path, path.with_suffix(".json"), path.with_suffix(".png")])
+
+
+def too_few(count: int) -> list[str]:
+    """A warning where there is little to tell distributions from."""
+    if count >= FEWEST:
+        return []
+    one = "1 photograph" if count == 1 else f"{count} photographs"
+    return [f"Only {one} could be used: distributions say little, and rank correlations are left out."]
 
 
 def known_people(audit: Audit, embedder: Embedder) -> list[str]:
@@ -110,9 +118,8 @@ def _plots(audit: Audit, limit: Limit, figures: dict[str, Any]) -> dict[str, byt
         figure, axes = grid_figure(len(usable))
         for ax, (name, values) in zip(axes, usable.items(), strict=True):
             correlation = figures["correlations"][name]["rank correlation"]
-            plot_against(audit.embeddings.sigma.astype(np.float64), values, MEASURES[name], correlation, ax)
-            if name in LOGARITHMIC:
-                ax.set_xscale("log")
+            sigma = audit.embeddings.sigma.astype(np.float64)
+            plot_against(sigma, values, MEASURES[name], correlation, ax, name in LOGARITHMIC)
         pictures["against"] = png(figure)
     if audit.degraded is not None and len(audit.degraded.photos):
         kinds = sorted({how.kind for how in audit.degraded.how})

@@ -134,26 +134,29 @@ def _flaws(audit: Audit) -> dict[str, int]:
 
 
 def _people(audit: Audit, sigma: Floats, limit: float) -> list[dict[str, Any]]:
-    """A row a person: photographs, those without a usable face not among them, and how many are beyond the limit.
+    """A row a person: photographs, how many of them are not usable or beyond the limit, and the share of both.
 
-    First whoever would be refused altogether, then by the share that is.
+    The largest share first. "refused": not one photograph is usable and within the limit.
     """
     by_person: dict[str, list[float]] = defaultdict(list)
     for person, value in zip(audit.person, sigma, strict=True):
-        if person:
-            by_person[person].append(float(value))
-    rows = [
-        {
-            "person": person,
-            "photographs": len(values),
-            "beyond": sum(value > limit for value in values),
-            "share": sum(value > limit for value in values) / len(values),
-            "median sigma": float(np.median(values)),
-            "refused": min(values) > limit,
-        }
-        for person, values in by_person.items()
-    ]
-    return sorted(rows, key=lambda row: (-row["share"], -row["photographs"], -row["median sigma"]))
+        by_person[person].append(float(value))
+    unusable = Counter(audit.failed_person)
+    rows = [_person(name, by_person[name], unusable[name], limit) for name in {*by_person, *unusable} if name]
+    return sorted(rows, key=lambda row: (-row["share"], -row["photographs"], row["person"]))
+
+
+def _person(name: str, sigma: list[float], unusable: int, limit: float) -> dict[str, Any]:
+    beyond, count = sum(value > limit for value in sigma), len(sigma) + unusable
+    return {
+        "person": name,
+        "photographs": count,
+        "unusable": unusable,
+        "beyond": beyond,
+        "share": (beyond + unusable) / count,
+        "median sigma": float(np.median(sigma)) if sigma else None,
+        "refused": beyond + unusable == count,
+    }
 
 
 def _degraded(degraded: Degraded) -> dict[str, Any]:

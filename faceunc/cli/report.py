@@ -85,5 +85,5 @@ def _text(figures: dict[str, Any]) -> str:
     ]
     if people:
         refused = sum(row["refused"] for row in people)
-        lines.append(f"{refused} of {len(people)} people have no photograph within the limit")
+        lines.append(f"{refused} of {len(people)} people have no usable photograph within the limit")
     return "\n".join([*lines, *(f"warning: {line}" for line in figures["warnings"])])

@@ -50,6 +50,7 @@ def calibrate_head(
         "data": {"folder": options.data.name, "sha256": bench.source.photos.sha256},
         "people": len(np.unique(np.concatenate([drawn.first, drawn.second]))),
         "heads": "the head itself" if bench.given_head else "two, cross-fitted, in the place of the head",
+        "most images": int(drawn.evidence.images.max()),
         "seed": draw.seed,
         "provenance": provenance(),
     }

@@ -19,8 +19,8 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0,
 _MOST_POINTS = 3000
 
 
-def plot_log_var(groups: Mapping[str, Floats], limit: float, ax: Axes) -> Axes:
-    """Share of the photographs of each group by log_var (harmonic mean over dimensions); the limit as a line."""
+def plot_log_var(groups: Mapping[str, Floats], limit: float, ax: Axes, words: str = "refusal limit") -> Axes:
+    """Share of the photographs of each group by log_var (harmonic mean over dimensions); a line at sigma ``limit``."""
     everything = np.concatenate(list(groups.values()))
     low, high = float(everything.min()), float(everything.max())
     bins = np.linspace(low, high if high > low else low + 1e-3, 41)
@@ -29,7 +29,7 @@ def plot_log_var(groups: Mapping[str, Floats], limit: float, ax: Axes) -> Axes:
         style = STYLES[number % len(STYLES)]
         label = f"{_shown(name)} ({len(values)})"
         ax.stairs(share, bins, label=label, color=COLOURS[number % len(COLOURS)], linestyle=style, linewidth=1.6)
-    ax.axvline(2 * np.log(limit), color="black", linewidth=1, label="refusal limit")
+    ax.axvline(2 * np.log(limit), color="black", linewidth=1, label=words)
     ax.set(xlabel="log_var (higher = less certain)", ylabel="share of photographs")
     ax.legend(fontsize=8, frameon=False)
     ax.grid(alpha=0.3)
@@ -49,8 +49,10 @@ def plot_dimensions(log_var: Floats, ax: Axes) -> Axes:
     return ax
 
 
-def plot_against(sigma: Floats, values: Floats, words: str, correlation: float | None, ax: Axes) -> Axes:
-    """sigma against one measure: points (at most 3,000 of them) and the median of ten bins of equal size."""
+def plot_against(
+    sigma: Floats, values: Floats, words: str, correlation: float | None, ax: Axes, log: bool = False
+) -> Axes:
+    """sigma against one measure (``log``: on a logarithmic axis): up to 3,000 points, medians of ten equal bins."""
     good = np.flatnonzero(np.isfinite(values))
     shown = good[:: max(1, -(-len(good) // _MOST_POINTS))]
     ax.plot(values[shown], sigma[shown], ".", color="#56B4E9", markersize=2.5, alpha=0.6, rasterized=True)
@@ -61,8 +63,12 @@ def plot_against(sigma: Floats, values: Floats, words: str, correlation: float |
     told = "too few" if correlation is None else f"{correlation:+.2f}"
     ax.set_title(f"rank correlation {told}", fontsize=10)
     ax.set(xlabel=words, ylabel="sigma", yscale="log")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if len(good) else "")
+    ax.yaxis.set_major_formatter(_plain)
+    ax.yaxis.set_minor_formatter(_plain)
+    if log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(_plain)
+        ax.xaxis.set_minor_formatter(lambda value, _: "")
     ax.tick_params(axis="y", which="both", labelsize=8)
     ax.grid(alpha=0.3)
     return ax
@@ -101,6 +107,10 @@ def png(figure: Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, dpi=90, format="png")
     return data.getvalue()
+
+
+def _plain(value: float, _: float) -> str:
+    return f"{value:g}"
 
 
 def _shown(name: str) -> str:

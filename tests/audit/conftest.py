@@ -29,6 +29,6 @@ def make_audit() -> Callable[..., Audit]:
         ]
         person = [*("ab"[number % 2] for number in range(count - 1)), ""]
         embeddings = Embeddings(mean, log_var, ids, None, meta or {})
-        return Audit(embeddings, quality, ["set"] * count, person, [], **more)
+        return Audit(embeddings, quality, ["set"] * count, person, [], [], **more)
 
     return make

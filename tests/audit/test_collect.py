@@ -56,6 +56,7 @@ def test_collect_and_resume(tmp_path: Path, embedder: faceunc.Embedder, people: 
     assert len(audit.photos) == len(audit.quality) == 5
     assert audit.person == audit.group == ["bush"] * 3 + ["other"] * 2
     assert [failure.kind for failure in audit.failures] == ["not_an_image"]
+    assert audit.failed_person == ["bush"]
     assert audit.degraded is not None
     assert audit.degraded.how == [draw_degradation(3, name) for name in audit.photos]
     assert audit.degraded.sigma.shape == (5,)

@@ -65,13 +65,23 @@ def test_groups_and_failures_and_degraded(make_audit: MakeAudit) -> None:
         one.quality,
         ["x"] * 4 + ["y"] * 8,
         one.person,
-        [Failure("bad.jpg", "no_face", "bad.jpg: no face")],
+        [Failure("c/bad.jpg", "no_face", "bad.jpg: no face")],
+        ["c"],
         degraded,
     )
     figures = summarise(both, Limit(0.2, "by hand"))
     assert [(name, row["photographs"]) for name, row in figures["groups"].items()] == [("all", 12), ("x", 4), ("y", 8)]
     assert figures["failures"] == {"no_face": 1}
     assert figures["photographs"] == 13
+    assert figures["people"][0] == {
+        "person": "c",
+        "photographs": 1,
+        "unusable": 1,
+        "beyond": 0,
+        "share": 1.0,
+        "median sigma": None,
+        "refused": True,
+    }
     assert figures["degraded"]["blur"]["rank correlation"] == pytest.approx(1)
     assert figures["dimensions"]["within a photograph"] == pytest.approx(0)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from faceunc.cli import main
 from faceunc.demo import DEMO_KINDS
-from faceunc.heads.shipped import shipped_names
+from faceunc.heads.shipped import shipped_folder, shipped_names
 
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif("dlib-pfe" not in shipped_names(), reason="pretrained/dlib-pfe.safetensors is missing")
@@ -32,35 +32,88 @@ def compared(capsys: Capture, *words: object) -> dict[str, object]:
     return found
 
 
-def test_blurred_photo_is_the_poorer(capsys: Capture, bush: list[Path], blurred: Path) -> None:
+def test_blurred_photo_limits(capsys: Capture, bush: list[Path], blurred: Path) -> None:
     clean = compared(capsys, bush[0], bush[1])
     poor = compared(capsys, bush[0], blurred)
-    assert clean["sigma"][0] == pytest.approx(poor["sigma"][0], rel=0.05)  # type: ignore[index]
-    assert poor["sigma"][1] > 1.05 * clean["sigma"][1]  # type: ignore[index]
-    assert poor["sigma"][1] > poor["sigma"][0]  # type: ignore[index]
-    assert poor["poorer"] == str(blurred)
+    (sharp, _), (same, soft) = clean["sides"], poor["sides"]  # type: ignore[misc]
+    assert sharp["sigma"] == pytest.approx(same["sigma"], rel=0.05)
+    assert soft["sigma"] > 1.05 * same["sigma"]
+    assert poor["limited by"] == str(blurred)
+    assert soft["photos"][0]["flaws"][0]["kind"] == "blurred"
     assert poor["similarity"] < clean["similarity"]  # type: ignore[operator]
     assert poor["mls"] < clean["mls"]  # type: ignore[operator]
-    assert poor["photos"] == [str(bush[0]), str(blurred)]
+    assert poor["log_odds"] < clean["log_odds"]  # type: ignore[operator]
+    assert clean["decision"] == "accept"
+    assert clean["confidence"] > 0.95  # type: ignore[operator]
+    assert [side["photos"][0]["photo"] for side in poor["sides"]] == [str(bush[0]), str(blurred)]  # type: ignore[attr-defined]
 
 
-def test_text(capsys: Capture, bush: list[Path], blurred: Path) -> None:
+def test_five_lines(capsys: Capture, bush: list[Path], blurred: Path) -> None:
     assert main(["compare", str(bush[0]), str(blurred)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["similarity", "MLS", "sigma", "sigma"]
-    assert lines[-1] == f"the poorer photo is {blurred}"
+    assert [line.split()[0] for line in lines] == ["similarity", "confidence", "decision", "limited", "likely"]
+    assert str(blurred) in lines[3]
+    assert "blurred" in lines[4]
 
 
 def test_equal_photos(capsys: Capture, bush: list[Path]) -> None:
     assert main(["compare", str(bush[0]), str(bush[0])]) == 0
     out = capsys.readouterr().out
-    assert "+1.0000" in out
+    assert "100.0%" in out
     assert "equally certain" in out
+    assert compared(capsys, bush[0], bush[0])["limited by"] is None
 
 
 def test_aligned_json_has_null_for_nan(capsys: Capture, bush: list[Path]) -> None:
     found = compared(capsys, bush[0], bush[1], "--aligned")
-    assert found["quality"][0]["face_size"] is None  # type: ignore[index]
+    assert found["sides"][0]["photos"][0]["face_size"] is None  # type: ignore[index]
+
+
+def test_templates_are_surer_than_one_photograph(
+    capsys: Capture, bush: list[Path], blurred: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "person"
+    folder.mkdir()
+    for number, path in enumerate([*bush[:2], blurred]):
+        (folder / f"{number}{path.suffix}").write_bytes(path.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"no image")
+    one, many = compared(capsys, bush[0], bush[1]), compared(capsys, bush[0], folder)
+    assert many["sides"][1]["sigma"] < one["sides"][1]["sigma"]  # type: ignore[index]
+    assert len(many["sides"][1]["photos"]) == 3  # type: ignore[index]
+    assert many["failures"][0]["kind"] == "not_an_image"  # type: ignore[index]
+
+
+def test_the_operator_is_heard(capsys: Capture, bush: list[Path], blurred: Path) -> None:
+    assert compared(capsys, bush[0], blurred, "--refuse-share", "0.9")["decision"] == "refuse"
+    strict, loose = (compared(capsys, bush[0], bush[1], "--fmr", fmr)["policy"] for fmr in ("0.001", "0.1"))
+    assert strict["FMR"]["threshold"] > loose["FMR"]["threshold"]  # type: ignore[index]
+    assert strict["similarity threshold"] > loose["similarity threshold"]  # type: ignore[index]
+    rare, common = (compared(capsys, bush[0], blurred, "--prior", prior)["same"] for prior in ("0.01", "0.5"))
+    assert rare < common  # type: ignore[operator]
+    assert main(["compare", str(bush[0]), str(bush[1]), "--fmr", "1e-7"]) == 2
+    assert "cannot promise an FMR of 1e-07" in capsys.readouterr().err
+
+
+def test_figure(capsys: Capture, bush: list[Path], blurred: Path, tmp_path: Path) -> None:
+    words = ["compare", str(bush[0]), str(blurred), "--figure"]
+    assert main([*words, str(tmp_path / "c.png")]) == 0
+    with Image.open(tmp_path / "c.png") as figure:
+        assert min(figure.size) > 300
+    assert main([*words, str(tmp_path / "c.txt")]) == 2
+    assert "expected a file *.png" in capsys.readouterr().err
+
+
+def test_a_foreign_calibrator_is_refused(capsys: Capture, bush: list[Path]) -> None:
+    foreign = shipped_folder() / "dlib-pfe-scalar.calibrator.safetensors"
+    assert main(["compare", str(bush[0]), str(bush[1]), "--calibrator", str(foreign)]) == 2
+    assert "this calibrator belongs to head 'dlib-pfe-scalar'" in capsys.readouterr().err
+
+
+def test_a_head_without_calibrator(capsys: Capture, bush: list[Path], tiny_head: Path) -> None:
+    assert main(["compare", str(bush[0]), str(bush[1]), "--head", str(tiny_head)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "faceunc calibrate" in lines[1]
+    assert len(lines) == 5
 
 
 def test_demo(tmp_path: Path, capsys: Capture) -> None:

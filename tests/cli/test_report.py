@@ -46,7 +46,8 @@ def test_report(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
     figures = json.loads(out.with_suffix(".json").read_text())
     assert (figures["photographs"], figures["embedded"]) == (15, 13)
     assert {row["person"] for row in figures["people"]} == {"bush", '<i> & "odd" $x_1$'}
-    assert sum(row["photographs"] for row in figures["people"]) == 13
+    assert sum(row["photographs"] for row in figures["people"]) == 15
+    assert sum(row["unusable"] for row in figures["people"]) == 2
     sigma = Embeddings.load(tmp_path / "audit.embeddings" / "embeddings.safetensors").sigma
     assert figures["refusal"]["beyond"] == len(figures["poor"]) == len(sigma)
     assert figures["poor"][0]["sigma"] == pytest.approx(float(sigma.max()), abs=1e-6)
@@ -74,9 +75,12 @@ def test_embeddings_of_faceunc_embed_are_used(
     assert json.loads((tmp_path / "a.json").read_text())["embedded"] == 2
 
 
-def test_one_photograph(tmp_path: Path, tiny_head: Path, bush: list[Path]) -> None:
+def test_one_photograph(tmp_path: Path, tiny_head: Path, bush: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert report(bush[:1], tmp_path / "one.html", tiny_head, "--degrade", "0") == 0
-    assert "too few" in (tmp_path / "one.html").read_text("utf-8")
+    assert "Only 1 photograph could be used" in capsys.readouterr().out
+    text = (tmp_path / "one.html").read_text("utf-8")
+    assert "too few" in text
+    assert "Only 1 photograph could be used" in text
 
 
 def test_no_usable_photograph(tmp_path: Path, tiny_head: Path, capsys: pytest.CaptureFixture[str]) -> None:
