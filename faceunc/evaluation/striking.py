@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,9 @@ def striking_examples(
 ) -> list[tuple[Example, Example]]:
     """(a degraded pair of two people, the clean pair of one person with the nearest similarity), most striking first.
 
-    Of the pairs of two people that the plain system would accept (similarity at or above ``threshold``), those with the
-    least confidence in that, no person twice. All probabilities are held out.
+    Of the pairs of two people that the plain system would accept (similarity at or above ``threshold``), those whose
+    confidence falls shortest of what is usual for clean pairs of that similarity, no person twice. All probabilities
+    are held out.
     """
     p = np.asarray(expit(log_odds))
     similarity = tested.evidence.similarity
@@ -42,7 +44,8 @@ def striking_examples(
     right = np.flatnonzero((tested.kind == CLEAN) & tested.same & (similarity >= threshold))
     chosen: list[tuple[int, int]] = []
     met: set[str] = set()
-    for row in wrong[np.argsort(p[wrong], kind="stable")]:
+    short = _usual(tested, p)(similarity[wrong]) - p[wrong]
+    for row in wrong[np.argsort(-short, kind="stable")]:
         people = {pairs.first_subject[tested.row[row]], pairs.second_subject[tested.row[row]]}
         free = [k for k in right if pairs.first_subject[tested.row[k]] not in met]
         if people & met or not free:
@@ -56,6 +59,15 @@ def striking_examples(
         (_example(bench, pairs, tested, row, p[row]), _example(bench, pairs, tested, twin, p[twin]))
         for row, twin in chosen
     ]
+
+
+def _usual(tested: TestPairs, p: Floats) -> Callable[[Floats], Floats]:
+    """The probability that clean pairs of a similarity get on average: a rising function of it."""
+    from sklearn.isotonic import IsotonicRegression
+
+    clean = np.flatnonzero(tested.kind == CLEAN)
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(tested.evidence.similarity[clean], p[clean])
+    return lambda similarity: np.asarray(fitted.predict(similarity), np.float64)
 
 
 def _example(bench: Bench, pairs: PairProtocol, tested: TestPairs, row: int, confidence: float) -> Example:
