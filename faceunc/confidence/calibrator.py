@@ -53,8 +53,11 @@ class Calibrator:
     def log_odds(self, evidence: Evidence) -> Floats:
         """(P,) log-likelihood ratio of one person against two: 0 = even at a prior of one half; higher = one person.
 
-        Raises ValueError when the comparisons have an epistemic uncertainty and the fit had none, or the reverse.
+        Raises ValueError for evidence that is not finite, and, of kind "monotone", when the comparisons have an
+        epistemic uncertainty and the fit had none, or the reverse.
         """
+        if not np.isfinite(evidence.columns()).all():
+            raise ValueError("evidence must be finite. Got NaN or infinite values instead.")
         model = MODELS[self.kind]
         blocks = [evidence[slice(start, start + _BLOCK)] for start in range(0, len(evidence), _BLOCK)]
         found = [model.log_odds(self.parameters, block) for block in blocks]

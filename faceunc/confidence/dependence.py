@@ -30,19 +30,21 @@ class Dependence:
         self._one, self._two = number[: len(first)], number[len(first) :]
         low, high = np.minimum(self._one, self._two), np.maximum(self._one, self._two)
         _, self._pair = np.unique(low * np.int64(self.people) + high, return_inverse=True)
+        self._pairs = int(self._pair.max()) + 1
         self._mixed = self._one != self._two
 
     def effect(self, wrong: Bools) -> float:
-        """The design effect: variance of the error rate over that of P independent comparisons; at least 1.
+        """The design effect: variance of the error rate over that of P independent comparisons; at least P over the
+        number of different pairs of people.
 
         P / effect is the effective number of comparisons (Kish 1965). ``wrong``: (P,).
         """
-        rate = float(wrong.mean())
+        rate, least = float(wrong.mean()), self.comparisons / self._pairs
         if rate in (0.0, 1.0):
-            return 1.0
+            return least
         residual = wrong - rate
         mixed = np.where(self._mixed, residual, 0.0)
         of_people = np.bincount(self._one, residual, self.people) + np.bincount(self._two, mixed, self.people)
         of_pairs = np.bincount(self._pair, mixed)  # the sums of both people hold these covariances: once too often
         variance = float((of_people**2).sum() - (of_pairs**2).sum())
-        return max(1.0, variance / (len(wrong) * rate * (1.0 - rate)))
+        return max(least, variance / (len(wrong) * rate * (1.0 - rate)))

@@ -131,7 +131,8 @@ def _search(
     if best is None:
         raise ValueError(
             f"{len(scores)} comparisons, worth {len(scores) / floor:.0f} independent ones, cannot promise an {what} of "
-            f"{target:g} at {confidence:.4g} confidence: at least {needed(target, confidence)} without an error would"
+            f"{target:g} at {confidence:.4g} confidence: {needed(target, confidence)} independent ones without an error "
+            "are the least" + (" for the population, more for new comparisons" if future else "")
         )
     level, bound, effective = best
     errors, count, people = int(above[level]), len(scores), dependence.people

@@ -1,5 +1,8 @@
 """From evidence to log-odds: sigmoid, isotonic, and a small model that is monotone in similarity and likelihood.
 
+"monotone" is the mean of the log-odds of boosted trees, which know at what sigmas a score means how much, and of the
+sigmoid, which goes on rising where the trees, that have seen no more than so many comparisons, are all leaves.
+
 Each kind is fitted by scikit-learn with both classes weighted alike, so that its log-odds are a log-likelihood ratio
 (prior one half), and is kept as plain arrays: nothing has to be unpickled to use it.
 """
@@ -78,7 +81,7 @@ _TREES = {"max_leaf_nodes": 8, "learning_rate": 0.05, "max_iter": 120, "l2_regul
 
 
 def _fit_monotone(evidence: Evidence, same: Bools, weight: Floats) -> Parameters:
-    """Boosted small trees that rise in similarity and in likelihood at any sigmas, kept as one table of nodes."""
+    """Boosted small trees that rise in similarity and in likelihood at any sigmas, one table of nodes; the sigmoid."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     columns = evidence.columns()
@@ -100,12 +103,16 @@ def _fit_monotone(evidence: Evidence, same: Bools, weight: Floats) -> Parameters
         "columns": np.array(columns.shape[1]),
     }
     few = evidence[slice(0, 1000)]
-    if not np.allclose(_monotone(parameters, few), fitted.decision_function(few.columns()), atol=1e-6):
+    if not np.allclose(_trees(parameters, few), fitted.decision_function(few.columns()), atol=1e-6):
         raise RuntimeError("this version of scikit-learn keeps its trees in another way than faceunc reads them")
-    return parameters
+    return {**parameters, **_fit_sigmoid(evidence, same, weight)}
 
 
 def _monotone(parameters: Parameters, evidence: Evidence) -> Floats:
+    return 0.5 * (_trees(parameters, evidence) + _sigmoid(parameters, evidence))
+
+
+def _trees(parameters: Parameters, evidence: Evidence) -> Floats:
     columns = evidence.columns()
     wanted = int(parameters["columns"])
     if columns.shape[1] != wanted:
@@ -126,6 +133,7 @@ def _monotone(parameters: Parameters, evidence: Evidence) -> Floats:
 
 def _check_monotone(parameters: Parameters) -> None:
     """Nodes must point forward, so that every walk ends at a leaf."""
+    _check_sigmoid(parameters)
     leaf, left, right = (parameters[name] for name in ("leaf", "left", "right"))
     count, inner = len(leaf), np.asarray(parameters["leaf"]) == 0
     for name in ("feature", "threshold", "left", "right", "leaf", "value"):

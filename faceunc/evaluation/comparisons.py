@@ -65,9 +65,9 @@ class Comparisons:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """(P,) one over the number of comparisons of the first person in its class: every person counts alike."""
-        _, code, count = np.unique(self.first * 2 + self.same, return_inverse=True, return_counts=True)
-        return np.asarray(1.0 / count[code])
+        """(P,) one over the number of genuine comparisons of a person; 1 for impostors, drawn evenly over people."""
+        count = np.bincount(self.first[self.same], minlength=int(self.first.max()) + 1)
+        return np.where(self.same, 1.0 / np.maximum(count[self.first], 1), 1.0)
 
     @property
     def single(self) -> Bools:

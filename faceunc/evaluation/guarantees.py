@@ -82,8 +82,8 @@ def _one(
     for promise in ("population", "next"):
         future = None
         if promise == "next":
-            accepted = scores[others] >= np.quantile(scores[others], 1.0 - target)
-            effect = Dependence(drawn.first[others], drawn.second[others]).effect(accepted)
+            accepted = scores[impostor] >= np.quantile(scores[impostor], 1.0 - target)
+            effect = Dependence(drawn.first[impostor], drawn.second[impostor]).effect(accepted)
             future = int(len(others) / effect)
         found = fmr_threshold(
             scores[impostor], drawn.first[impostor], drawn.second[impostor], target, options.confidence, future

@@ -31,7 +31,8 @@ def brute_effect(wrong: np.ndarray, first: np.ndarray, second: np.ndarray) -> fl
         for j in range(len(wrong)):
             if {first[i], second[i]} & {first[j], second[j]}:
                 total += residual[i] * residual[j]
-    return max(1.0, total / (len(wrong) * wrong.mean() * (1 - wrong.mean())))
+    pairs = len({frozenset(pair) for pair in zip(first, second)})
+    return max(len(wrong) / pairs, total / (len(wrong) * wrong.mean() * (1 - wrong.mean())))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -111,7 +112,7 @@ def test_fnmr_is_the_mirror_image() -> None:
 
 
 def test_too_few_says_what_would_do() -> None:
-    with pytest.raises(ValueError, match="at least 2995 without an error"):
+    with pytest.raises(ValueError, match="2995 independent ones without an error"):
         fmr_threshold(np.zeros(100), np.arange(100), np.arange(100, 200), 1e-3)
 
 
