@@ -39,11 +39,6 @@ class Side:
     epistemic: float | None = None
 
     @property
-    def name(self) -> str:
-        """For a terminal."""
-        return self.photos[0] if len(self.photos) == 1 else f"{self.photos[0]} and {len(self.photos) - 1} more"
-
-    @property
     def poorest(self) -> int:
         """Position of the photograph with the largest sigma."""
         return int(np.argmax(self.sigma))
@@ -87,10 +82,12 @@ class Comparison:
     failures: tuple[Failure, ...] = ()
 
     @property
-    def limiting(self) -> Side | None:
-        """The side that limits the comparison: the one with the larger sigma, None when both are equally certain."""
-        low, high = sorted(self.sides, key=lambda side: side.fused)
-        return None if high.fused < 1.02 * low.fused else high
+    def limiting(self) -> tuple[int, int] | None:
+        """(side, position) of the photograph that limits the comparison: the one with the largest sigma of all; None
+        when the two sides' poorest photographs are equally certain."""
+        low, high = sorted((0, 1), key=lambda k: max(self.sides[k].sigma))
+        equal = max(self.sides[high].sigma) < 1.02 * max(self.sides[low].sigma)
+        return None if equal else (high, self.sides[high].poorest)
 
 
 def compare(
@@ -193,7 +190,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     if judgement is not None:
         found |= {**{k: v for k, v in vars(judgement).items() if k != "policy"}, "policy": judgement.policy.to_dict()}
     found["sides"] = [_side_dict(side) for side in comparison.sides]
-    found["limited by"] = None if limiting is None else limiting.photos[limiting.poorest]
+    found["limited by"] = None if limiting is None else comparison.sides[limiting[0]].photos[limiting[1]]
     found["failures"] = [asdict(failure) for failure in comparison.failures]
     return dict(_no_nan(found))
 

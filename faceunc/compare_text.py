@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceunc.compare import Comparison, Judgement, Side
+from faceunc.compare import Comparison, Judgement
 from faceunc.images.diagnose import describe
 
 
@@ -22,10 +22,10 @@ def compare_text(comparison: Comparison) -> str:
 
 def compare_warnings(comparison: Comparison) -> list[str]:
     """What a reader must know besides, one line each."""
-    found = [f"left out: {failure.message}" for failure in comparison.failures]
+    found = [f"left out: {printable(failure.message)}" for failure in comparison.failures]
     for side in comparison.sides:
         found += [
-            f"{name}: {quality.faces} faces, one was chosen"
+            f"{printable(name)}: {quality.faces} faces, one was chosen"
             for name, quality in zip(side.photos, side.quality, strict=True)
             if quality.faces > 1
         ]
@@ -46,26 +46,33 @@ def _says(comparison: Comparison) -> str:
 
 
 def _limit(comparison: Comparison) -> list[str]:
-    side = comparison.limiting
     first, second = comparison.sides
-    if side is None:
-        shared = f"both sides are equally certain (sigma {first.fused:.4f})"
-        return [_line("limited by", "neither", shared), _line("likely", "", _flaws(first))]
-    other = second if side is first else first
-    texts = [f"sigma {side.fused:.4f}{_beyond(comparison.judgement)}; the other side {other.fused:.4f}"]
-    if side.epistemic is not None:
-        texts.append(f"epistemic sd {side.epistemic**0.5:.4f}")
-    return [_line("limited by", side.name, ", ".join(texts)), _line("likely", "", _flaws(side))]
+    fused = f"sigma of the sides {first.fused:.4f} and {second.fused:.4f}{_beyond(comparison.judgement)}"
+    epistemic = [side.epistemic for side in comparison.sides if side.epistemic is not None]
+    if epistemic:
+        fused += f", epistemic sd at most {max(epistemic) ** 0.5:.4f}"
+    if comparison.limiting is None:
+        flaws = " / ".join(dict.fromkeys(describe(side.flaws[side.poorest]) for side in comparison.sides))
+        return [_line("limited by", "neither", f"both equally certain; {fused}"), _line("likely", "", flaws)]
+    number, place = comparison.limiting
+    side = comparison.sides[number]
+    own = f"sigma {side.sigma[place]:.4f}; " if max(len(one.photos) for one in comparison.sides) > 1 else ""
+    return [
+        _line("limited by", printable(side.photos[place]), f"{own}{fused}"),
+        _line("likely", "", describe(side.flaws[place])),
+    ]
 
 
 def _beyond(judgement: Judgement | None) -> str:
-    return "" if judgement is None else f", poorer than {judgement.beyond:.0%} of the reference comparisons"
+    return "" if judgement is None else f" (the larger: above {judgement.beyond:.0%} of the reference)"
 
 
-def _flaws(side: Side) -> str:
-    return describe(side.flaws[side.poorest])
+def printable(name: str) -> str:
+    """A file's name without what a terminal or a figure cannot show."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _percent(p: float) -> str:
     """Never 0% or 100%: nobody is that sure."""
-    return f"{min(max(100 * p, 0.1), 99.9):.1f}%" if 0.001 <= p <= 0.999 else ("< 0.1%" if p < 0.5 else "> 99.9%")
+    return f"{100 * p:.1f}%" if 0.001 <= p <= 0.999 else ("< 0.1%" if p < 0.5 else "> 99.9%")

@@ -54,12 +54,14 @@ def run(args: argparse.Namespace) -> int:
     from faceunc.evaluation.calibrate import calibrate_head
     from faceunc.evaluation.comparisons import DrawOptions
     from faceunc.evaluation.setup import EvalOptions
-    from faceunc.heads.shipped import head_path
+    from faceunc.heads.shipped import head_path, shipped_names
     from faceunc.heads.store import load_head
     from faceunc.storage import check_writable
 
     path = head_path(args.head)
     head = load_head(path)
+    if args.out is None and str(args.head) in shipped_names():
+        raise InputError(f"--out: {args.head} ships with a calibrator; name a file for yours")
     out = args.out or calibrator_path(path)
     if out.suffix != ".safetensors":
         raise InputError(f"--out: expected a file *.safetensors, got {out}")
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         stored = calibrate_head(head, options, draw, args.kind)
     except ValueError as error:
-        raise InputError(f"{args.data}: too few people to calibrate on ({error})") from None
+        raise InputError(f"{args.data}: cannot calibrate on these people: {error}") from None
     save_calibrator(out, stored.calibrator, stored.reference)
     card = stored.calibrator.card
     counts = f"{card['genuine']} comparisons of one person, {card['impostor']} of two, {card['people']} people"

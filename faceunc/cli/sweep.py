@@ -14,7 +14,8 @@ _SWEEP = """Change one thing step by step and see how a model breaks, and what u
 condition is stored: a sweep that is killed and started again goes on with the next one."""
 _DEGRADATION = """Degrade the photographs of LFW's pairs by one kind after the other, at rising severity. Reported is
 what becomes of genuine and impostor scores, of the errors at a threshold that was chosen on clean photographs, of
-sigma, and of the share of pairs that would be refused: cosine against MLS, with intervals over people.
+sigma, and of the share of pairs that would be refused: cosine, MLS and calibrated log-odds, with intervals over people.
+Log-odds are read by calibrators that were fitted on other people (left out with --head).
 
 DATA is a folder with one sub-folder a person (and LFW's pairs.txt in it). Two heads are trained, each on the people of
 one half, and every person is embedded by the head that never met them. Default: PFE with one variance a photograph.

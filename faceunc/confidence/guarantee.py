@@ -131,8 +131,8 @@ def _search(
     if best is None:
         raise ValueError(
             f"{len(scores)} comparisons, worth {len(scores) / floor:.0f} independent ones, cannot promise an {what} of "
-            f"{target:g} at {confidence:.4g} confidence: {needed(target, confidence)} independent ones without an error "
-            "are the least" + (" for the population, more for new comparisons" if future else "")
+            f"{target:g} at {confidence:.4g} confidence: it takes {needed(target, confidence)} independent ones "
+            "without an error" + (" for the population, and more for new comparisons" if future else "")
         )
     level, bound, effective = best
     errors, count, people = int(above[level]), len(scores), dependence.people

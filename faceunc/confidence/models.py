@@ -1,7 +1,7 @@
 """From evidence to log-odds: sigmoid, isotonic, and a small model that is monotone in similarity and likelihood.
 
-"monotone" is the mean of the log-odds of boosted trees, which know at what sigmas a score means how much, and of the
-sigmoid, which goes on rising where the trees, that have seen no more than so many comparisons, are all leaves.
+"monotone" is three quarters of the log-odds of boosted trees, which know at what sigmas a score means how much, and one
+of the sigmoid's, which go on rising where the trees have no comparison left to split on: strict thresholds lie there.
 
 Each kind is fitted by scikit-learn with both classes weighted alike, so that its log-odds are a log-likelihood ratio
 (prior one half), and is kept as plain arrays: nothing has to be unpickled to use it.
@@ -72,11 +72,14 @@ def _isotonic(parameters: Parameters, evidence: Evidence) -> Floats:
 
 def _check_isotonic(parameters: Parameters) -> None:
     score, p = parameters["score"], parameters["probability"]
+    if score.dtype.kind != "f" or p.dtype.kind != "f":
+        raise ValueError("score and probability must be real numbers")
     rising = score.ndim == 1 and score.shape == p.shape and len(p) > 0 and (np.diff(score) >= 0).all()
     if not (rising and (np.diff(p) >= 0).all() and p[0] >= 0 and p[-1] <= 1):
         raise ValueError("score and probability must be of one length and rise")
 
 
+_OF_TREES = 0.75
 _TREES = {"max_leaf_nodes": 8, "learning_rate": 0.05, "max_iter": 120, "l2_regularization": 1.0, "random_state": 0}
 
 
@@ -109,7 +112,7 @@ def _fit_monotone(evidence: Evidence, same: Bools, weight: Floats) -> Parameters
 
 
 def _monotone(parameters: Parameters, evidence: Evidence) -> Floats:
-    return 0.5 * (_trees(parameters, evidence) + _sigmoid(parameters, evidence))
+    return _OF_TREES * _trees(parameters, evidence) + (1.0 - _OF_TREES) * _sigmoid(parameters, evidence)
 
 
 def _trees(parameters: Parameters, evidence: Evidence) -> Floats:
@@ -137,8 +140,9 @@ def _check_monotone(parameters: Parameters) -> None:
     leaf, left, right = (parameters[name] for name in ("leaf", "left", "right"))
     count, inner = len(leaf), np.asarray(parameters["leaf"]) == 0
     for name in ("feature", "threshold", "left", "right", "leaf", "value"):
-        if parameters[name].shape != (count,):
-            raise ValueError(f"{name} must be ({count},)")
+        kind = "f" if name in ("threshold", "value") else "iu"
+        if parameters[name].shape != (count,) or parameters[name].dtype.kind not in kind:
+            raise ValueError(f"{name} must be ({count},), of kind {kind}")
     here = np.arange(count)
     for child in (left, right):
         if not ((child > here) & (child < count))[inner].all():
@@ -146,7 +150,12 @@ def _check_monotone(parameters: Parameters) -> None:
     columns, roots, feature = int(parameters["columns"]), parameters["roots"], parameters["feature"]
     if not 6 <= columns <= len(RISING) or not ((feature >= 0) & (feature < columns))[inner].all():
         raise ValueError("a node reads a column that is not there")
-    if roots.ndim != 1 or not ((roots >= 0) & (roots < count)).all() or parameters["baseline"].shape != ():
+    if (
+        roots.ndim != 1
+        or roots.dtype.kind not in "iu"
+        or not ((roots >= 0) & (roots < count)).all()
+        or parameters["baseline"].shape != ()
+    ):
         raise ValueError("roots must be numbers of nodes")
 
 

@@ -13,6 +13,7 @@ from faceunc.confidence.calibrator import Calibrator
 from faceunc.confidence.models import MODELS
 from faceunc.confidence.reference import Reference
 from faceunc.errors import InputError
+from faceunc.scoring.fusion import POSTERIORS
 from faceunc.storage import atomic_write
 from faceunc.weights import read_weights
 
@@ -61,15 +62,38 @@ def load_calibrator(path: str | Path) -> StoredCalibrator:
     """
     path = Path(path)
     metadata, state = read_weights(path, FORMAT, "calibrator", _MAX_BYTES)
-    arrays = {name: value.numpy() for name, value in state.items()}
     try:
+        arrays = {name: value.numpy() for name, value in state.items()}
         parameters = {name.removeprefix("model/"): v for name, v in arrays.items() if name.startswith("model/")}
-        columns = {name.removeprefix("reference/"): v for name, v in arrays.items() if name.startswith("reference/")}
-        reference = Reference(**{k: v.astype(bool) if v.dtype == np.uint8 else v for k, v in columns.items()})
-        low, high = (float(value) for value in json.loads(metadata["limits"]))
-        meta = {str(k): str(v) for k, v in json.loads(metadata["meta"]).items()}
-        calibrator = Calibrator(metadata["kind"], parameters, (low, high), meta, json.loads(metadata["card"]))
-        MODELS[calibrator.kind].check(parameters)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reference = _reference(
+            {k.removeprefix("reference/"): v for k, v in arrays.items() if k.startswith("reference/")}
+        )
+        calibrator = _calibrator(metadata, parameters)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: damaged or foreign calibrator ({error})") from None
     return StoredCalibrator(calibrator, reference)
+
+
+_TYPES = {"same": np.uint8, "clean": np.uint8, "first_subject": np.int32, "second_subject": np.int32}
+
+
+def _reference(columns: dict[str, NDArray[np.generic]]) -> Reference:
+    for name, value in columns.items():
+        wanted = np.dtype(_TYPES.get(name, np.float32))
+        if value.dtype != wanted or value.ndim != 1 or not len(value):
+            raise ValueError(f"reference/{name} must be {wanted} (P,), P >= 1. Got {value.dtype} {value.shape}")
+    return Reference(**{k: v.astype(bool) if v.dtype == np.uint8 else v for k, v in columns.items()})  # type: ignore[arg-type]
+
+
+def _calibrator(metadata: dict[str, str], parameters: dict[str, NDArray[np.generic]]) -> Calibrator:
+    low, high = (float(value) for value in json.loads(metadata["limits"]))
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"limits must be finite and rise. Got {low}, {high}")
+    meta, card = json.loads(metadata["meta"]), json.loads(metadata["card"])
+    if not isinstance(meta, dict) or not isinstance(card, dict):
+        raise ValueError("meta and card must be objects")
+    if card.get("posterior", "bayes") not in POSTERIORS:
+        raise ValueError(f"posterior must be one of {', '.join(POSTERIORS)}")
+    MODELS[metadata["kind"]].check(parameters)
+    words = {str(key): str(value) for key, value in meta.items()}
+    return Calibrator(metadata["kind"], parameters, (low, high), words, card)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from faceunc.confidence.calibrator import fit_calibrator
 from faceunc.confidence.reference import Reference
 from faceunc.confidence.store import StoredCalibrator
+from faceunc.errors import IncompatibleError
 from faceunc.evaluation.comparisons import CLEAN, Comparisons, DrawOptions, draw_comparisons
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.heads.store import StoredHead
@@ -30,12 +31,13 @@ def calibrate_head(
 
     Raises:
         InputError: the head knows these people, or too few people are there.
-        IncompatibleError: ``head`` belongs to another backbone.
+        IncompatibleError: ``head`` belongs to another backbone, or was made by another recipe than those cross-fitted.
     """
     draw = draw or DrawOptions()
     bench = folder_bench(options)
     head.check_backbone(bench.source.backbone.spec)
     name = bench.variances[0]
+    _check_recipe(head, bench.heads[name].heads[0], name)
     group = _groups(bench, name, draw.seed)
     drawn = draw_comparisons(bench, name, group, draw)
     odds = np.empty(len(drawn), np.float32)
@@ -49,13 +51,25 @@ def calibrate_head(
         "posterior": draw.posterior,
         "data": {"folder": options.data.name, "sha256": bench.source.photos.sha256},
         "people": len(np.unique(np.concatenate([drawn.first, drawn.second]))),
-        "heads": "the head itself" if bench.given_head else "two, cross-fitted, in the place of the head",
+        "heads": "the head itself" if bench.given_head else f"two of {name!r}, cross-fitted, in its place",
         "most images": int(drawn.evidence.images.max()),
         "seed": draw.seed,
         "provenance": provenance(),
     }
     fitted = fit_calibrator(drawn.evidence, drawn.same, kind, drawn.weight, _meta(head), card)
     return StoredCalibrator(fitted, _reference(drawn, odds))
+
+
+def _check_recipe(head: StoredHead, stand_in: StoredHead, name: str) -> None:
+    """What stands in for a head must be of its method and shape."""
+    for what, mine, theirs in (
+        ("method", head.method, stand_in.method),
+        ("kind of head", type(head.head).__name__, type(stand_in.head).__name__),
+        ("number of outputs", head.head.config.outputs, stand_in.head.config.outputs),
+        ("mean", head.head.moves_mean, stand_in.head.moves_mean),
+    ):
+        if mine != theirs:
+            raise IncompatibleError(f"head {head.name} has {what} {mine!r}, what {name!r} trains has {theirs!r}")
 
 
 def _groups(bench: Bench, name: str, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Where similarity misleads most and confidence says so: pairs of two people that look alike only because of blur."""
+"""Where similarity misleads most and confidence says so: pairs of two people that are alike only as degraded."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Example:
-    """Two chips, RGB (S, S, 3), who they show, their similarity, and the confidence in what the similarity says."""
+    """Two chips, RGB (S, S, 3), who they show, their similarity, that of the clean photographs, and the confidence in
+    what the similarity says."""
 
     chips: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     names: tuple[str, str]
     similarity: float
+    clean: float
     confidence: float
 
 
@@ -34,20 +36,22 @@ def striking_examples(
 ) -> list[tuple[Example, Example]]:
     """(a degraded pair of two people, the clean pair of one person with the nearest similarity), most striking first.
 
-    Of the pairs of two people that the plain system would accept (similarity at or above ``threshold``), those whose
-    confidence falls shortest of what is usual for clean pairs of that similarity, no person twice. All probabilities
-    are held out.
+    Of the pairs of two people that the plain system would accept as they are (similarity at or above ``threshold``) and
+    not when clean, those whose confidence falls shortest of what is usual for clean pairs of that similarity, no person
+    twice. All probabilities are held out.
     """
     p = np.asarray(expit(log_odds))
     similarity = tested.evidence.similarity
-    wrong = np.flatnonzero((tested.kind != CLEAN) & ~tested.same & (similarity >= threshold))
+    clean = _clean_similarity(tested)
+    misled = (similarity >= threshold) & (clean < threshold)
+    wrong = np.flatnonzero((tested.kind != CLEAN) & ~tested.same & misled)
     right = np.flatnonzero((tested.kind == CLEAN) & tested.same & (similarity >= threshold))
     chosen: list[tuple[int, int]] = []
     met: set[str] = set()
     short = _usual(tested, p)(similarity[wrong]) - p[wrong]
     for row in wrong[np.argsort(-short, kind="stable")]:
         people = {pairs.first_subject[tested.row[row]], pairs.second_subject[tested.row[row]]}
-        free = [k for k in right if pairs.first_subject[tested.row[k]] not in met]
+        free = [k for k in right if pairs.first_subject[tested.row[k]] not in met | people]
         if people & met or not free:
             continue
         twin = min(free, key=lambda k: abs(similarity[k] - similarity[row]))
@@ -56,9 +60,20 @@ def striking_examples(
         if len(chosen) == count:
             break
     return [
-        (_example(bench, pairs, tested, row, p[row]), _example(bench, pairs, tested, twin, p[twin]))
+        (
+            _example(bench, pairs, tested, row, p[row], clean[row]),
+            _example(bench, pairs, tested, twin, p[twin], clean[twin]),
+        )
         for row, twin in chosen
     ]
+
+
+def _clean_similarity(tested: TestPairs) -> Floats:
+    """(Q,) similarity of the clean form of every pair."""
+    clean = np.flatnonzero(tested.kind == CLEAN)
+    of_row = np.empty(int(tested.row.max()) + 1)
+    of_row[tested.row[clean]] = tested.evidence.similarity[clean]
+    return of_row[tested.row]
 
 
 def _usual(tested: TestPairs, p: Floats) -> Callable[[Floats], Floats]:
@@ -70,11 +85,13 @@ def _usual(tested: TestPairs, p: Floats) -> Callable[[Floats], Floats]:
     return lambda similarity: np.asarray(fitted.predict(similarity), np.float64)
 
 
-def _example(bench: Bench, pairs: PairProtocol, tested: TestPairs, row: int, confidence: float) -> Example:
+def _example(
+    bench: Bench, pairs: PairProtocol, tested: TestPairs, row: int, confidence: float, clean: float
+) -> Example:
     first, second = pair_rows(bench, pairs)
     seed, kind, place = int(tested.seed[row]), tested.kind[row], int(tested.row[row])
     poor = View(mix_seed=seed) if seed >= 0 else View()
     left = poor if kind.startswith("(b)") else View()
     chips = bench.source.chip(int(first[place]), left), bench.source.chip(int(second[place]), poor)
     names = pairs.first_subject[place], pairs.second_subject[place]
-    return Example(chips, names, float(tested.evidence.similarity[row]), float(confidence))
+    return Example(chips, names, float(tested.evidence.similarity[row]), float(clean), float(confidence))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faceunc.compare import Comparison, Side
+from faceunc.compare_text import printable
 from faceunc.images.diagnose import describe
 from faceunc.storage import atomic_path
 
@@ -26,7 +27,8 @@ def save_comparison(comparison: Comparison, path: Path, calibrator: StoredCalibr
 
     figure = Figure(figsize=(11.5, 5.4), layout="constrained")
     columns = [min(len(side.photos), _MOST) for side in comparison.sides]
-    faces, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1, 1))).tolist()
+    rows: Any = figure.subfigures(2, 1, height_ratios=(1, 1))
+    faces, below = rows
     axes = faces.subplots(1, sum(columns), squeeze=False)[0].tolist()
     for number, side in enumerate(comparison.sides):
         for k in range(columns[number]):
@@ -58,7 +60,7 @@ def _face(ax: Axes, side: Side, number: int, letter: str) -> None:
 
 def _short(name: str, most: int) -> str:
     """The file's name, or its end."""
-    file = Path(name).name
+    file = printable(Path(name).name).replace("$", r"\$")
     return file if len(file) <= most else f"..{file[2 - most :]}"
 
 

@@ -97,7 +97,7 @@ def save_guarantees(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -
 
 
 def save_striking(examples: Sequence[tuple[Example, Example]], path: Path, title: str) -> None:
-    """A column an example: above two people that blur made alike, below one person, clean, equally similar."""
+    """A column an example: above two people that are alike as degraded, below one person, clean, equally similar."""
     figure = _figure(1.75 * len(examples), 8.2)
     axes = figure.subplots(4, len(examples), squeeze=False)
     for column, (wrong, right) in enumerate(examples):
@@ -108,7 +108,9 @@ def save_striking(examples: Sequence[tuple[Example, Example]], path: Path, title
                 ax.set_xticks([])
                 ax.set_yticks([])
                 ax.set_xlabel(_short(example.names[offset]), fontsize=7)
-            text = f"similarity {example.similarity:.0%}\nconfidence {example.confidence:.1%}"
+            text = f"similarity {example.similarity:.1%}\nconfidence {example.confidence:.1%}"
+            if row == 0:
+                text = f"(clean: similarity {example.clean:.1%})\n{text}"
             axes[row][column].set_title(text, fontsize=9, color=COLOURS[1] if row == 0 else COLOURS[0])
     axes[0][0].set_ylabel("two people", fontsize=9)
     axes[2][0].set_ylabel("one person", fontsize=9)

@@ -29,6 +29,7 @@ _GRID = {
 }
 _LOGARITHMIC = ("FMR", "guarded FMR")
 _OF_HEADS = ("sigma", "refused")  # the same for all scores of a head
+_COLUMNS = 3
 _PAIRS = {
     "genuine": ("genuine pairs", COLOURS[2], "o", "-"),
     "own": ("a photograph and its own degraded version", COLOURS[3], "^", ":"),
@@ -92,13 +93,16 @@ def save_pairs(rows: Sequence[Row], path: Path, title: str) -> None:
 
     kind = rows[-1]["kind"]
     scores = list(dict.fromkeys(row["score"] for row in rows))
-    lines = (len(scores) + 1) // 2
-    figure = Figure(figsize=(10.5, 4.1 * lines + 1.0), layout="constrained")
-    panels = np.ravel(figure.subplots(lines, 2, squeeze=False, sharey=True))
+    columns = min(len(scores), _COLUMNS)
+    lines = -(-len(scores) // columns)
+    figure = Figure(figsize=(4.7 * columns, 4.1 * lines + 1.0), layout="constrained")
+    panels = np.ravel(figure.subplots(lines, columns, squeeze=False, sharey=True))
     for ax, score in zip(panels, scores, strict=False):
         plot_pairs([row for row in rows if row["score"] == score], ax)
         _severity_axis(ax, rows, DESCRIBED[kind].label)
-        ax.set(title=score, ylabel="score (clean impostors 0, clean genuine 1)")
+        ax.set_title(score)
+        if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            ax.set_ylabel("score (clean impostors 0, clean genuine 1)")
     for ax in panels[len(scores) :]:
         ax.remove()
     handles, names = panels[0].get_legend_handles_labels()
@@ -125,10 +129,10 @@ def plot_pairs(rows: Sequence[Row], ax: Axes | None = None) -> Axes:
 
 
 def _drawn(rows: Sequence[Row], scores: Sequence[str], name: str) -> list[str]:
-    """The scores whose line is drawn: of figures that all scores of a head share, one a head."""
+    """The scores whose line is drawn: of figures that all scores of a head share, one a head (in its MLS's style)."""
     if name not in _OF_HEADS:
         return list(scores)
-    last = {row["head"]: row["score"] for row in rows}
+    last = {row["head"]: row["score"] for row in rows if not row["score"].startswith("log-odds")}
     return list(last.values())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
@@ -32,10 +33,11 @@ from faceunc.sweep.degradation_figures import (
     score_figures,
 )
 from faceunc.sweep.degradation_kinds import CLEAN_KIND, DEFAULT_KINDS, SEVERITIES, SIDES
+from faceunc.sweep.degradation_odds import LOG_ODDS, HeldOutOdds, odds_methods, odds_settings, why_no_odds
 from faceunc.sweep.degradation_report import DegradationReport
 from faceunc.training.cache import PIXELS_VERSION
 
-_RECIPE = "1"  # part of every cell's key: raise it when the figures of this sweep change
+_RECIPE = "2"  # part of every cell's key: raise it when the figures of this sweep change
 
 
 @dataclass(frozen=True)
@@ -91,28 +93,38 @@ def sweep_degradation(options: DegradationOptions) -> DegradationReport:
         raise InputError("a sweep chooses thresholds on other folds: expected pairs in at least two folds, got one")
     bench = folder_bench(evaluation, pairs)
     genuine, impostors = int(pairs.same.sum()), int((~pairs.same).sum())
-    report = DegradationReport("sweep degradation", evaluation, bench, genuine=genuine, impostors=impostors)
+    without = why_no_odds(bench, pairs)
+    methods = bench.methods + ([] if without else odds_methods(bench))
+    report = DegradationReport(
+        "sweep degradation", evaluation, bench, methods=methods, genuine=genuine, impostors=impostors
+    )
     folder, conditions, images = sweep_dir("degradation", options.work), options.conditions, len(pairs.images)
     what, total = f"degrade and embed, {bench.source.backbone.spec.name}", images * len(conditions)
     with bar(what, total, show=evaluation.show) as progress:
-        sweep = _Sweep(options, pairs, bench, progress.update)
+        sweep = _Sweep(options, pairs, bench, methods, progress.update)
         for view in conditions:
             key = sweep.key(view)
             if view.kind != CLEAN_KIND and cell_path(folder, key).is_file():
                 progress.update(images)
             report.add_cell(view, cell(folder, key, lambda view=view: sweep.figures(view)))  # type: ignore[misc]
         progress.update(max(0, total - progress.n))
-    report.describe(options.side, options.seed, images)
+    report.describe(options.side, options.seed, images, without)
     return report
 
 
 class _Sweep:
-    """Computes one condition after the other; chips and the clean condition are made when first needed."""
+    """Computes one condition after the other; chips, clean condition, calibrators are made when first needed."""
 
     def __init__(
-        self, options: DegradationOptions, pairs: PairProtocol, bench: Bench, done: Callable[[int], object]
+        self,
+        options: DegradationOptions,
+        pairs: PairProtocol,
+        bench: Bench,
+        methods: list[tuple[str, str, str]],
+        done: Callable[[int], object],
     ) -> None:
-        self.options, self.pairs, self.bench, self._done = options, pairs, bench, done
+        self.options, self.pairs, self.bench, self.methods, self._done = options, pairs, bench, methods, done
+        self._odds = HeldOutOdds(bench, pairs)
 
     def key(self, view: KindView) -> dict[str, Any]:
         """All that the figures of this condition depend on."""
@@ -128,7 +140,8 @@ class _Sweep:
             "backbone": [spec.name, spec.sha256, spec.alignment, spec.colour, list(spec.mean), spec.scale],
             "precision": source.backbone.precision,
             "heads": {name: fit.sha256 for name, fit in self.bench.heads.items()},
-            "scores": [list(method) for method in self.bench.methods],
+            "scores": [list(method) for method in self.methods],
+            "calibration": odds_settings() if any(score == LOG_ODDS for *_, score in self.methods) else None,
             "kind": view.kind,
             "severity": view.severity,
             "seed": None if view.kind == CLEAN_KIND else view.seed,
@@ -141,9 +154,9 @@ class _Sweep:
         poor = self._clean if view.kind == CLEAN_KIND else self._look(view)
         left = poor if self.options.side == "both" else self._clean
         scores = {}
-        for name, head, score in self.bench.methods:
-            now = self._seen(left[head], poor[head], score)
-            own = score_pairs(self._clean[head][self._touched], poor[head][self._touched], score)
+        for name, head, score in self.methods:
+            now = self._seen(left, poor, head, score)
+            own = self._scores(self._clean[head][self._touched], poor[head][self._touched], head, score)
             scores[name] = score_figures(now, self._operations[name], self.pairs)
             scores[name] |= image_figures("own", own, self._people)
         sigma = {head: image_figures("sigma", look.sigma[self._touched], self._people) for head, look in poor.items()}
@@ -162,8 +175,8 @@ class _Sweep:
         """What is chosen on clean pairs, for every score."""
         clean = self._clean
         return {
-            name: choose_operation(self._seen(clean[head], clean[head], score), self.pairs)
-            for name, head, score in self.bench.methods
+            name: choose_operation(self._seen(clean, clean, head, score), self.pairs)
+            for name, head, score in self.methods
         }
 
     @cached_property
@@ -182,7 +195,10 @@ class _Sweep:
         bench = Bench(self.bench.options, self._subset.source, self._subset.heads)
         return {head: bench.embeddings(view, head) for head in bench.variances}
 
-    def _seen(self, left: Embeddings, right: Embeddings, score: str) -> Seen:
+    def _seen(self, left: dict[str, Embeddings], right: dict[str, Embeddings], head: str, score: str) -> Seen:
         first, second = pair_rows(self._subset, self.pairs)
-        one, other = left[first], right[second]
-        return Seen(score_pairs(one, other, score), np.maximum(one.sigma, other.sigma))
+        one, other = left[head][first], right[head][second]
+        return Seen(self._scores(one, other, head, score), np.maximum(one.sigma, other.sigma))
+
+    def _scores(self, left: Embeddings, right: Embeddings, head: str, score: str) -> NDArray[np.float32]:
+        return self._odds(left, right, head) if score == LOG_ODDS else score_pairs(left, right, score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ class DegradationReport(EvalReport):
     """Rows of the sweep: one a condition and score, the clean photographs first (kind "none").
 
     Attributes:
-        genuine, impostors: how many pairs were compared. show_kind: the kind that the picture of pairs shows; the
-            first one when it is empty.
+        methods: (name in tables, head, score) of all that is compared. genuine, impostors: how many pairs were
+            compared. show_kind: the kind that the picture of pairs shows; the first one when it is empty.
     """
 
+    methods: list[tuple[str, str, str]] = field(default_factory=list)
     genuine: int = 0
     impostors: int = 0
     show_kind: str = ""
@@ -44,7 +45,7 @@ class DegradationReport(EvalReport):
 
         Errors among the pairs that are not refused are left out (None) where fewer than ten of them are left.
         """
-        for name, head, _ in self.bench.methods:
+        for name, head, _ in self.methods:
             own = dict(figures["scores"][name])
             for error, kind, count in (("FMR", "impostor", self.impostors), ("FNMR", "genuine", self.genuine)):
                 if round(count * (1.0 - own[f"refused {kind}"])) < _LEAST_KEPT:
@@ -59,8 +60,8 @@ class DegradationReport(EvalReport):
             standard["z threshold"] = standardised(own["threshold"], clean)
             self.rows.append({**labels, "score": name, "head": head, **own, **standard, **figures["sigma"][head]})
 
-    def describe(self, side: str, seed: int, images: int) -> None:
-        """Say how the figures came about."""
+    def describe(self, side: str, seed: int, images: int, without_odds: str = "") -> None:
+        """Say how the figures came about. without_odds: why there are no log-odds, where there are none."""
         self.extra["sweep"] = {
             "degraded": "both photographs of a pair" if side == "both" else "the second photograph of a pair",
             "seed": seed,
@@ -79,6 +80,10 @@ class DegradationReport(EvalReport):
             "clean pairs of the other folds; cosine: by the head named in the JSON",
             "guarded FMR": "share of all impostor pairs that are accepted, a refused pair not being accepted",
             "kept FMR, kept FNMR": "FMR and FNMR of the pairs that are not refused; empty if fewer than ten are left",
+            "log-odds": f"left out: {without_odds}"
+            if without_odds
+            else "log-likelihood ratio, one person against two, of a calibrator that reads similarity, MLS and both "
+            "sigmas; fitted on other people's clean photographs and photographs of mixed degradation",
             "low, high (JSON)": f"ends of 95% intervals over {REPLICATES} resamples of the subjects",
         }
         if self._few:

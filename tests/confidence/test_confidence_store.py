@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from comparisons_of_known_odds import KINDS, drawn
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from faceunc.confidence import (
@@ -48,30 +50,49 @@ def test_round_trip(kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.reference.same, reference(100).same)
 
 
-def damaged(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    wrong = {key: value.copy() for key, value in arrays.items()}
-    if name == "loop":
-        wrong["model/left"][:] = 0
-    elif name == "column":
-        wrong["model/feature"][:] = 99
-    elif name == "length":
-        wrong["reference/same"] = wrong["reference/same"][:-1]
-    else:
-        del wrong["model/roots"]
-    return wrong
+Arrays = dict[str, np.ndarray]
+DAMAGE: dict[str, Callable[[Arrays, dict[str, str]], object]] = {
+    "loop": lambda a, m: a["model/left"].fill(0),
+    "column": lambda a, m: a["model/feature"].fill(99),
+    "length": lambda a, m: a.update({"reference/same": a["reference/same"][:-1]}),
+    "missing": lambda a, m: a.pop("model/roots"),
+    "places that are no whole numbers": lambda a, m: a.update({"model/left": a["model/left"].astype(np.float32)}),
+    "numbers for flags": lambda a, m: a.update({"reference/same": a["reference/same"].astype(np.int32)}),
+    "whole log-odds": lambda a, m: a.update({"reference/log_odds": a["reference/log_odds"].astype(np.int32)}),
+    "no reference": lambda a, m: a.update({k: v[:0] for k, v in a.items() if k.startswith("reference")}),
+    "limits": lambda a, m: m.update(limits="[3, -3]"),
+    "limits that are no numbers": lambda a, m: m.update(limits="[NaN, NaN]"),
+    "card": lambda a, m: m.update(card="[]"),
+    "posterior": lambda a, m: m.update(card='{"posterior": "none"}'),
+    "deep": lambda a, m: m.update(meta="[" * 100_000 + "]" * 100_000),
+    "kind": lambda a, m: m.update(kind="forest"),
+}
 
 
-@pytest.mark.parametrize("name", ["loop", "column", "length", "missing"])
+@pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_files_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     save_calibrator(path, fit_calibrator(*drawn(1000)), reference(100))
-    arrays = load_file(path)
-    from safetensors import safe_open
-
+    arrays = {key: value.copy() for key, value in load_file(path).items()}
     with safe_open(path, "np") as file:
-        metadata = file.metadata()
-    save_file(damaged(arrays, name), path, metadata)
+        metadata = dict(file.metadata())
+    DAMAGE[name](arrays, metadata)
+    save_file(arrays, path, metadata)
     with pytest.raises(InputError, match=r"c\.safetensors: damaged or foreign calibrator"):
+        load_calibrator(path)
+
+
+def test_numbers_that_numpy_does_not_know_are_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file as load_torch
+    from safetensors.torch import save_file as save_torch
+
+    path = tmp_path / "c.safetensors"
+    save_calibrator(path, fit_calibrator(*drawn(1000)), reference(100))
+    with safe_open(path, "np") as file:
+        metadata = dict(file.metadata())
+    save_torch({k: v.to(torch.bfloat16) if "poorer" in k else v for k, v in load_torch(path).items()}, path, metadata)
+    with pytest.raises(InputError, match="damaged or foreign calibrator"):
         load_calibrator(path)
 
 
@@ -114,3 +135,30 @@ def test_other_photographs_are_noticed() -> None:
     notes = " ".join(exchangeability_warnings(known, poorer))
     assert "poorer than all" in notes
     assert "Kolmogorov-Smirnov" in notes
+
+
+def test_a_reason_speaks_of_the_promise_that_was_made() -> None:
+    calibrator = fit_calibrator(*drawn(3000))
+    evidence = drawn(500, seed=2)[0]
+    for fnmr in (None, 0.05):
+        policy = make_policy(reference(), fmr=0.01, fnmr=fnmr)
+        odds = calibrator.log_odds(evidence)
+        decisions = policy.decide(calibrator, evidence)
+        row = next(i for i, word in enumerate(decisions) if word == "reject")
+        reason = policy.reason("reject", float(odds[row]), float(evidence.poorer[row]))
+        assert ("no promise" in reason) == (fnmr is None)
+        assert (f"{policy.fmr.comparisons} comparisons" in reason) is False
+        if policy.fnmr is not None:
+            assert f"{policy.fnmr.comparisons} comparisons of {policy.fnmr.people} people" in reason
+
+
+def test_a_useless_promise_says_so() -> None:
+    policy = make_policy(reference(40_000), fmr=2e-4)
+    known = reference(40_000)
+    kept = known.same & (known.poorer <= policy.refuse_sigma)
+    assert policy.missed == pytest.approx((known.log_odds[kept] < policy.fmr.threshold).mean())
+    assert (policy.missed > 0.5) == any("are not accepted" in note for note in policy.warnings)
+
+
+def test_a_promise_for_what_comes_next_is_stricter() -> None:
+    assert make_policy(reference(), 0.02, future=500).fmr.threshold > make_policy(reference(), 0.02).fmr.threshold

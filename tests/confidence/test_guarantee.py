@@ -31,7 +31,7 @@ def brute_effect(wrong: np.ndarray, first: np.ndarray, second: np.ndarray) -> fl
         for j in range(len(wrong)):
             if {first[i], second[i]} & {first[j], second[j]}:
                 total += residual[i] * residual[j]
-    pairs = len({frozenset(pair) for pair in zip(first, second)})
+    pairs = len({frozenset(pair) for pair in zip(first, second, strict=True)})
     return max(len(wrong) / pairs, total / (len(wrong) * wrong.mean() * (1 - wrong.mean())))
 
 
@@ -112,7 +112,7 @@ def test_fnmr_is_the_mirror_image() -> None:
 
 
 def test_too_few_says_what_would_do() -> None:
-    with pytest.raises(ValueError, match="2995 independent ones without an error"):
+    with pytest.raises(ValueError, match="it takes 2995 independent ones"):
         fmr_threshold(np.zeros(100), np.arange(100), np.arange(100, 200), 1e-3)
 
 

@@ -15,7 +15,7 @@ from faceunc.plots.sweep import plot_figure, save_grid, save_pairs
 from faceunc.sweep.degradation_kinds import DESCRIBED, amount
 
 FIGURES = ("FMR", "FNMR", "accuracy", "TAR@FAR 0.01", "sigma", "refused", "guarded FMR")
-SCORES = {"cosine": "pfe", "mls (pfe)": "pfe", "mls (dul-mls)": "dul-mls"}
+SCORES = {"cosine": "pfe", "mls (pfe)": "pfe", "mls (dul-mls)": "dul-mls", "log-odds (pfe)": "pfe"}
 
 
 class Rows:
@@ -102,7 +102,7 @@ def test_grid(kinds: list[str], tmp_path: Path, figures: list[Figure]) -> None:
     assert [line.get_label() for line in first] == list(SCORES)
     for what in ("get_marker", "get_color"):
         assert len({str(getattr(line, what)()) for line in first}) == len(SCORES)
-    assert [line.get_linestyle() for line in first] == ["--", "-", "-"]
+    assert [line.get_linestyle() for line in first] == ["--", "-", "-", "-"]
     assert (figures[0].get_suptitle() or "").startswith("a title")
 
 
@@ -111,6 +111,8 @@ def test_sigma_is_drawn_once_a_head(tmp_path: Path, figures: list[Figure]) -> No
     save_grid(rows, tmp_path / "grid.png", "a title")
     (sigma,) = (ax for ax in figures[0].get_axes() if "sigma" in ax.get_title() and "mean" in ax.get_title())
     assert [line.get_label() for line in sigma.get_lines()] == ["pfe", "dul-mls"]
+    of_mls = [line.get_color() for line in figures[0].get_axes()[0].get_lines() if "mls" in str(line.get_label())]
+    assert [line.get_color() for line in sigma.get_lines()] == of_mls
 
 
 def test_pairs(tmp_path: Path, figures: list[Figure]) -> None:
@@ -120,6 +122,7 @@ def test_pairs(tmp_path: Path, figures: list[Figure]) -> None:
     assert_png(tmp_path / "pairs.png")
     axes = figures[0].get_axes()
     assert [ax.get_title() for ax in axes] == list(SCORES)
+    assert [ax.get_subplotspec().colspan.start for ax in axes] == [0, 1, 2, 0]  # type: ignore[union-attr]
     for ax in axes:
         own = [row for row in rows if row["score"] == ax.get_title()]
         handles: list[Any] = ax.get_legend_handles_labels()[0]

@@ -26,9 +26,11 @@ def cell(genuine: float, impostor: float, refused: float) -> dict[str, Any]:
 
 @pytest.fixture
 def report() -> DegradationReport:
-    bench: Any = SimpleNamespace(methods=[("mls", "h", "mls")])
+    bench: Any = SimpleNamespace()
     options: Any = None
-    made = DegradationReport("sweep degradation", options, bench, genuine=100, impostors=200)
+    made = DegradationReport(
+        "sweep degradation", options, bench, methods=[("mls", "h", "mls")], genuine=100, impostors=200
+    )
     made.add_cell(KindView(), cell(6.0, 2.0, 0.0))
     made.add_cell(KindView(kind="blur", severity=0.5), cell(5.0, 3.0, 0.93))
     made.add_cell(KindView(kind="noise", severity=0.5), cell(4.0, 3.0, 0.5))
@@ -63,3 +65,11 @@ def test_rates_of_fewer_than_ten_impostors_are_marked(impostors: int, few: int, 
     report.bench.source = SimpleNamespace(backbone=SimpleNamespace(spec=SimpleNamespace(input_size=150)))  # type: ignore[misc]
     report.describe("both", 1, 10)
     assert len(report.extra.get("few", {})) == few
+
+
+@pytest.mark.parametrize("why", ["", "no such folds"])
+def test_notes_say_what_the_log_odds_are_or_why_there_are_none(why: str, report: DegradationReport) -> None:
+    report.bench.source = SimpleNamespace(backbone=SimpleNamespace(spec=SimpleNamespace(input_size=150)))  # type: ignore[misc]
+    report.describe("both", 1, 10, why)
+    note = report.extra["how"]["log-odds"]
+    assert (note == "left out: no such folds") if why else ("other people" in note)

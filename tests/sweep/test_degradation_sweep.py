@@ -12,18 +12,24 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
+from faceunc.confidence import pair_evidence
+from faceunc.embeddings import Embeddings
+from faceunc.evaluation.calibration import cross_fit_calibrators, fold_groups, held_out_log_odds
+from faceunc.evaluation.comparisons import DrawOptions, draw_comparisons
 from faceunc.evaluation.lfw import evaluate_lfw, pair_rows
 from faceunc.evaluation.setup import EvalOptions, folder_bench
 from faceunc.protocols.lfw import read_pairs
 from faceunc.scoring.embedded import score_pairs
-from faceunc.sweep import degradation, degradation_figures
+from faceunc.sweep import degradation, degradation_figures, degradation_odds
 from faceunc.sweep.degradation import DegradationOptions, sweep_degradation
 from faceunc.sweep.degradation_chips import KindView
+from faceunc.sweep.degradation_odds import odds_methods
 from faceunc.sweep.degradation_report import DegradationReport
 from faceunc.training.loop import TrainOptions
 
 PEOPLE, EACH, FOLDS = 24, 4, 4
 SWEPT = ("blur", "occlusion")
+FEW_DRAWN = DrawOptions(impostor=1500)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +58,11 @@ def options(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Degradation
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_replicates() -> Any:
+def small() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         for module in (degradation, degradation_figures):
             patch.setattr(module, "REPLICATES", 10)
+        patch.setattr(degradation_odds, "_DRAWN", FEW_DRAWN)
         yield
 
 
@@ -71,12 +78,12 @@ def row_of(report: DegradationReport, kind: str, severity: float, score: str) ->
 
 def test_rows(report: DegradationReport) -> None:
     conditions = [("none", 0.0), *((kind, severity) for kind in SWEPT for severity in (0.5, 1.0))]
-    scores = ["cosine", "mls (scalar)"]
+    scores = ["cosine", "mls (scalar)", "log-odds (scalar)"]
     assert [(r["kind"], r["severity"], r["score"]) for r in report.rows] == [
         (*c, s) for c in conditions for s in scores
     ]
     assert report.kinds == list(SWEPT)
-    assert [r["severity"] for r in report.of_kind("occlusion")] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+    assert [r["severity"] for r in report.of_kind("occlusion")] == [s for s in (0.0, 0.5, 1.0) for _ in scores]
 
 
 def test_the_clean_row_is_the_evaluation_of_lfw(report: DegradationReport, options: DegradationOptions) -> None:
@@ -100,15 +107,28 @@ def test_degraded_rows_are_those_of_features_on_disk(
     bench = folder_bench(options.evaluation, pairs)
     view, (first, second) = KindView(kind="blur", severity=1.0, seed=options.seed), pair_rows(bench, pairs)
     found = report if side == "both" else sweep_degradation(replace(options, side=side, work=tmp_path))
-    for name, head, score in bench.methods:
+    calibrators = cross_fit_calibrators(
+        draw_comparisons(bench, "scalar", fold_groups(bench, pairs, "scalar"), FEW_DRAWN), FOLDS, "monotone"
+    )
+    fold_of = dict(zip(pairs.first, pairs.fold.tolist(), strict=True)) | dict(
+        zip(pairs.second, pairs.fold.tolist(), strict=True)
+    )
+
+    def scored(left: Embeddings, right: Embeddings, score: str) -> Any:
+        if score != "log-odds":
+            return score_pairs(left, right, score)
+        fold = np.array([fold_of[name] for name in left.ids])
+        return held_out_log_odds(calibrators, pair_evidence(left, right), fold)
+
+    for name, head, score in [*bench.methods, *odds_methods(bench)]:
         poor, clean = bench.embeddings(view, head), bench.embeddings(KindView(), head)
-        scores = score_pairs((poor if side == "both" else clean)[first], poor[second], score)
+        scores = scored((poor if side == "both" else clean)[first], poor[second], score)
         row = row_of(found, "blur", 1.0, name)
         assert row["genuine"] == pytest.approx(scores[pairs.same].mean(), rel=1e-4)
         assert row["impostor"] == pytest.approx(scores[~pairs.same].mean(), rel=1e-4)
         rows = np.unique(second) if side == "second" else np.unique([first, second])
         assert row["sigma"] == pytest.approx(poor.sigma[rows].mean(), rel=1e-4)
-        assert row["own"] == pytest.approx(score_pairs(clean[rows], poor[rows], score).mean(), rel=1e-4)
+        assert row["own"] == pytest.approx(scored(clean[rows], poor[rows], score).mean(), rel=1e-4)
 
 
 def test_the_known_picture(report: DegradationReport) -> None:
@@ -122,6 +142,7 @@ def test_nothing_is_done_twice(
     report: DegradationReport, options: DegradationOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(degradation, "subset_bench", None)
+    monkeypatch.setattr(degradation_odds, "draw_comparisons", None)
     assert sweep_degradation(options).rows == report.rows
 
 
@@ -158,6 +179,29 @@ def test_more_severities_use_what_is_there(report: DegradationReport, options: D
     assert row_of(more, "occlusion", 1.0, "cosine") == row_of(report, "occlusion", 1.0, "cosine")
 
 
+def test_two_folds_have_no_log_odds(options: DegradationOptions, mini: Path, tmp_path: Path) -> None:
+    """Each fold has a head of its own then, and no other people to fit a calibrator on."""
+    lines = (mini / "pairs.txt").read_text().splitlines()
+    (tmp_path / "pairs.txt").write_text("\n".join(["2\t12", *lines[1:49]]) + "\n")
+    found = sweep_degradation(
+        replace(options, kinds=("jpeg",), severities=(1.0,), pairs_file=tmp_path / "pairs.txt", work=tmp_path)
+    )
+    assert {row["score"] for row in found.rows} == {"cosine", "mls (scalar)"}
+    assert "at least 4" in found.extra["how"]["log-odds"]
+    assert "log-odds: left out" in found.table()
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert [cell["key"]["calibration"] for cell in cells] == [None, None]
+
+
+def test_calibration_is_part_of_a_cell(
+    report: DegradationReport, options: DegradationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(degradation_odds, "_VERSION", "another")
+    monkeypatch.setattr(degradation, "subset_bench", lambda *_: pytest.fail("computes again"))
+    with pytest.raises(pytest.fail.Exception, match="computes again"):
+        sweep_degradation(options)
+
+
 @pytest.mark.parametrize("change", [{"seed": 102}, {"side": "second"}])
 def test_seed_and_side_are_part_of_a_cell(options: DegradationOptions, change: dict[str, Any]) -> None:
     pairs = read_pairs(options.evaluation.data / "pairs.txt")
@@ -165,7 +209,9 @@ def test_seed_and_side_are_part_of_a_cell(options: DegradationOptions, change: d
     for view, same in ((KindView(), True), (options.conditions[1], False)):
         other = replace(options, **change)
         moved = view if same else other.conditions[1]
-        keys = [degradation._Sweep(o, pairs, bench, int).key(v) for o, v in ((options, view), (other, moved))]
+        keys = [
+            degradation._Sweep(o, pairs, bench, bench.methods, int).key(v) for o, v in ((options, view), (other, moved))
+        ]
         assert (keys[0] == keys[1]) is same
         json.dumps(keys)
 
