@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of LFW")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--photos", type=int, default=1000, help="photographs of held-out people (default: 1000)")
+    parser.add_argument("--photos", type=int, default=800, help="photographs of held-out people (default: 800)")
     args = parser.parse_args()
     faces = lfw_faces(args.data, 1, args.photos)
     clean = [face.measured() for face in faces]
@@ -119,7 +119,8 @@ def main() -> None:
         "face size": sizes,
         "calibration": calibration(mixed, turned_faces(few)),
         "yaw against the mirrored photograph, rank correlation": yaw_of_mirrored(few),
-        "provenance": provenance() | {"command": f"python eval/diagnosis.py {args.data.name} --out {args.out}"},
+        "provenance": provenance()
+        | {"command": f"python eval/diagnosis.py {args.data.name} --out {args.out} --photos {args.photos}"},
     }
     text = table(report)
     print(text)

@@ -101,7 +101,7 @@ def save_pairs(rows: Sequence[Row], path: Path, title: str) -> None:
         plot_pairs([row for row in rows if row["score"] == score], ax)
         _severity_axis(ax, rows, DESCRIBED[kind].label)
         ax.set_title(score)
-        if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+        if ax.get_subplotspec().is_first_col():
             ax.set_ylabel("score (clean impostors 0, clean genuine 1)")
     for ax in panels[len(scores) :]:
         ax.remove()

@@ -15,7 +15,7 @@ from faceunc.evaluation import guarantees
 from faceunc.evaluation.comparisons import CLEAN, Comparisons
 from faceunc.evaluation.guarantees import SplitOptions, evaluate_guarantees
 
-IMPOSTOR, GENUINE = 24_000, 3000
+IMPOSTOR, GENUINE = 10_000, 1000
 SCORES = ("similarity", "MLS", "log-odds")
 
 
@@ -65,14 +65,14 @@ def by_promise(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
 @pytest.mark.usefixtures("listener")
 def test_promises_of_independent_comparisons_are_kept() -> None:
     """ "next" fails in at most 5% of the splits; "population" more often, for the unseen half is noisy itself."""
-    splits, drawn = 150, independent()
-    rows = by_promise(evaluate_guarantees(drawn, SplitOptions(splits, (0.02,)), show=False))
+    splits, drawn = 100, independent()
+    rows = by_promise(evaluate_guarantees(drawn, SplitOptions(splits, (0.05,)), show=False))
     noise = 3 * np.sqrt(0.05 * 0.95 / splits)
     for score in SCORES:
         following, population = rows[score, "next"], rows[score, "population"]
         assert following["exceeded"] <= 0.05 + noise
         assert following["exceeded"] <= population["exceeded"] <= 0.5
-        assert 0.007 < following["FMR, mean"] < population["FMR, mean"] < 0.02  # and no safer than need be
+        assert 0.02 < following["FMR, mean"] < population["FMR, mean"] < 0.05  # and no safer than need be
         assert following["FMR, mean"] < following["FMR, 95% quantile"]
         assert following["FNMR, mean"] > population["FNMR, mean"]
     assert rows["similarity", "population"]["exceeded"] > 0
@@ -83,7 +83,7 @@ def test_promises_of_independent_comparisons_are_kept() -> None:
 @pytest.mark.usefixtures("listener")
 def test_little_confidence_promises_little() -> None:
     """The test above could fail: a promise with 50% confidence is broken in about half of the splits."""
-    options = SplitOptions(60, (0.02,), confidence=0.5)
+    options = SplitOptions(40, (0.05,), confidence=0.5)
     rows = by_promise(evaluate_guarantees(independent(), options, show=False))
     for score in SCORES:
         assert 0.25 < rows[score, "next"]["exceeded"] < 0.75
@@ -91,12 +91,12 @@ def test_little_confidence_promises_little() -> None:
 
 @pytest.mark.usefixtures("listener")
 def test_rows() -> None:
-    options = SplitOptions(3, (0.05, 0.02), confidence=0.9, seed=4)
+    options = SplitOptions(2, (0.1, 0.05), confidence=0.9, seed=4)
     rows = evaluate_guarantees(independent(), options, show=False)
     keys = [(row["score"], row["FMR promised"], row["promise"]) for row in rows]
-    assert keys == [(s, t, p) for s in SCORES for t in (0.05, 0.02) for p in ("population", "next")]
+    assert keys == [(s, t, p) for s in SCORES for t in (0.1, 0.05) for p in ("population", "next")]
     for row in rows:
-        assert (row["confidence"], row["splits"]) == (0.9, 3)
+        assert (row["confidence"], row["splits"]) == (0.9, 2)
         assert all(0.0 <= row[name] <= 1.0 for name in ("exceeded", "FMR, mean", "FMR, 95% quantile", "FNMR, mean"))
         assert row["effective comparisons"] > 100
     assert rows == evaluate_guarantees(independent(), options, show=False)
@@ -106,7 +106,7 @@ def test_rows() -> None:
 def test_thresholds_rest_on_the_known_half_alone(listener: Listener) -> None:
     """Whatever no threshold and no calibrator rests on is made as wrong as can be: all unseen rates are 1, nothing
     else changes."""
-    drawn, options = independent(), SplitOptions(1, (0.02,))
+    drawn, options = independent(), SplitOptions(1, (0.05,))
     before = evaluate_guarantees(drawn, options, show=False)
     known = np.isin(drawn.first, list(set().union(*listener.impostors))) & ~drawn.same
     known |= np.isin(drawn.evidence.mls, list(set().union(*listener.fitted)))
@@ -119,13 +119,13 @@ def test_thresholds_rest_on_the_known_half_alone(listener: Listener) -> None:
     assert listener.thresholds == thresholds
     assert len(thresholds) == 2 * len(SCORES)
     for first, second in zip(before, after, strict=True):
-        assert first["FMR, mean"] < 0.04
+        assert first["FMR, mean"] < 0.1
         assert (second["FMR, mean"], second["FNMR, mean"]) == (1.0, 1.0)
 
 
 def test_a_calibrator_does_not_meet_whom_its_threshold_rests_on(listener: Listener) -> None:
     drawn = independent()
-    evaluate_guarantees(drawn, SplitOptions(1, (0.02,)), show=False)
+    evaluate_guarantees(drawn, SplitOptions(1, (0.05,)), show=False)
     fitted = np.isin(drawn.evidence.mls, list(listener.fitted[0]))
     thresholds = np.isin(drawn.first, list(listener.impostors[-1])) & ~drawn.same  # log-odds come last
     assert fitted.any()

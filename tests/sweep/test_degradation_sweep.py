@@ -29,7 +29,7 @@ from faceunc.training.loop import TrainOptions
 
 PEOPLE, EACH, FOLDS = 24, 4, 4
 SWEPT = ("blur", "occlusion")
-FEW_DRAWN = DrawOptions(impostor=1500)
+FEW_DRAWN = DrawOptions(impostor=600)
 
 
 @pytest.fixture(scope="module")
