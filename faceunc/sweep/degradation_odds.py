@@ -17,7 +17,7 @@ from faceunc.protocols.pairs import PairProtocol
 
 LOG_ODDS = "log-odds"
 _KIND = "monotone"
-_VERSION = "1"  # part of every cell's key: raise it when calibrators are fitted in another way
+_VERSION = "2"  # part of every cell's key: raise it when calibrators are fitted in another way
 _DRAWN = DrawOptions()
 
 

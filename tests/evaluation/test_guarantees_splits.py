@@ -15,7 +15,7 @@ from faceunc.evaluation import guarantees
 from faceunc.evaluation.comparisons import CLEAN, Comparisons
 from faceunc.evaluation.guarantees import SplitOptions, evaluate_guarantees
 
-IMPOSTOR, GENUINE = 10_000, 1000
+IMPOSTOR, GENUINE = 6000, 600
 SCORES = ("similarity", "MLS", "log-odds")
 
 
@@ -62,29 +62,39 @@ def by_promise(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
     return {(row["score"], row["promise"]): row for row in rows}
 
 
+def mean_rows(draws: int, options: SplitOptions) -> dict[tuple[str, str], dict[str, float]]:
+    """(score, promise) -> figures, mean over the splits of several draws."""
+    runs = [evaluate_guarantees(independent(seed), options, show=False) for seed in range(draws)]
+    return {
+        (rows[0]["score"], rows[0]["promise"]): {
+            name: float(np.mean([row[name] for row in rows])) for name, value in rows[0].items() if name[0] in "eF"
+        }
+        for rows in zip(*runs, strict=True)
+    }
+
+
 @pytest.mark.usefixtures("listener")
 def test_promises_of_independent_comparisons_are_kept() -> None:
     """ "next" fails in at most 5% of the splits; "population" more often, for the unseen half is noisy itself."""
-    splits, drawn = 100, independent()
-    rows = by_promise(evaluate_guarantees(drawn, SplitOptions(splits, (0.05,)), show=False))
-    noise = 3 * np.sqrt(0.05 * 0.95 / splits)
+    draws, splits = 10, 10
+    rows = mean_rows(draws, SplitOptions(splits, (0.05,)))
+    noise = 3 * np.sqrt(0.05 * 0.95 / (draws * splits))
     for score in SCORES:
         following, population = rows[score, "next"], rows[score, "population"]
         assert following["exceeded"] <= 0.05 + noise
-        assert following["exceeded"] <= population["exceeded"] <= 0.5
+        assert following["exceeded"] <= population["exceeded"] <= 0.4
         assert 0.02 < following["FMR, mean"] < population["FMR, mean"] < 0.05  # and no safer than need be
         assert following["FMR, mean"] < following["FMR, 95% quantile"]
         assert following["FNMR, mean"] > population["FNMR, mean"]
     assert rows["similarity", "population"]["exceeded"] > 0
     for score, share in (("similarity", 1 / 4), ("log-odds", 1 / 16)):  # both people in that half, or quarter
-        assert rows[score, "next"]["effective comparisons"] == pytest.approx(share * IMPOSTOR, rel=0.02)
+        assert rows[score, "next"]["effective comparisons"] == pytest.approx(share * IMPOSTOR, rel=0.03)
 
 
 @pytest.mark.usefixtures("listener")
 def test_little_confidence_promises_little() -> None:
     """The test above could fail: a promise with 50% confidence is broken in about half of the splits."""
-    options = SplitOptions(40, (0.05,), confidence=0.5)
-    rows = by_promise(evaluate_guarantees(independent(), options, show=False))
+    rows = mean_rows(4, SplitOptions(10, (0.05,), confidence=0.5))
     for score in SCORES:
         assert 0.25 < rows[score, "next"]["exceeded"] < 0.75
 
