@@ -98,4 +98,4 @@ def _check(first: Embeddings, second: Embeddings, score: str) -> None:
     check_compatible(first, second, SCORES[score].keys)
     made_by = first.meta.get("method", "vmf")
     if score == "vmf" and made_by != "vmf":
-        raise IncompatibleError(f"score 'vmf' reads concentrations: needs a head of method vmf. Got {made_by!r} instead.")
+        raise IncompatibleError(f"score 'vmf' reads concentrations: expected a head of method vmf, got {made_by!r}")

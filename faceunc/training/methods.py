@@ -183,8 +183,8 @@ _ALL = (
     ),
     Method(
         "serfiq", "SER-FIQ, stability under dropout", "Terhoerst et al., CVPR 2020", "frozen",
-        "scalar, two numbers learned", "mls", "as a baseline; no head, two numbers learned", "100 passes of the last layer",
-        (), _quality("serfiq"), _SCALAR,
+        "scalar, two numbers learned", "mls", "as a baseline; no head, two numbers learned",
+        "100 passes of the last layer", (), _quality("serfiq"), _SCALAR,
     ),
 )  # fmt: skip
 METHODS = {method.name: method for method in _ALL}
