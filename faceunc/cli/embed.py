@@ -15,9 +15,9 @@ _DESCRIPTION = """Embed photographs: files, folders (searched to the bottom) and
 OUT is a folder. It gets embeddings.safetensors (mean, log_var, ids), photos.csv (sigma, face size, detector score,
 number of faces, sharpness, norm and simple measurements of every photograph: blur, brightness, contrast, noise, pose
 and so on), failures.csv (what could not be embedded, by kind) and report.json. With --detector-sigma photos.csv also
-says how uncertain the detection is: box_sigma and landmark_sigma, in pixels, root mean square over coordinates. A run that is killed goes on where it stopped when it is started again;
-photographs that are in OUT already are not embedded again (they are known by their path as it is typed). A bad
-photograph is reported and skipped."""
+says how uncertain the detection is: box_sigma and landmark_sigma, in pixels, root mean square over coordinates. A run
+that is killed goes on where it stopped when it is started again; photographs that are in OUT already are not embedded
+again (they are known by their path as it is typed). A bad photograph is reported and skipped."""
 
 
 def add_parser(commands: Any) -> None:

@@ -160,3 +160,23 @@ def test_fewer_are_the_first_of_more(case: Case) -> None:
 @pytest.mark.xfail(raises=ValueError, strict=True, reason="sklearn predicts for no empty array")
 def test_none_where_nothing_is_accepted(case: Case) -> None:
     assert striking_examples(case.bench, case.pairs, case.tested, case.log_odds, 0.99, COUNT) == []
+
+
+def test_a_case_made_by_hand() -> None:
+    """What falls furthest short comes first, not what is least probable; a twin is neither of the two people."""
+    one = ("a", "b", "a", "c", "d", "e", "f")
+    other = ("x", "y", *one[2:])
+    similarity = np.array([0.4, 0.4, 0.8, 0.79, 0.51, 0.6, 0.1, 0.8, 0.52])  # seven clean pairs, two degraded
+    p = np.array([0.2, 0.2, 0.98, 0.97, 0.4, 0.6, 0.05, 0.3, 0.25])
+    row = np.array([*range(7), 0, 1])
+    same = np.array([name == twin for name, twin in zip(one, other, strict=True)])
+    ids = [tuple(f"{name}/{k}.{side}" for k, name in enumerate(names)) for side, names in ((1, one), (2, other))]
+    pairs = PairProtocol(ids[0], ids[1], same, np.zeros(7, np.int64), one, other)
+    evidence = Evidence(similarity, similarity, np.full((9, 2), 0.1), np.ones((9, 2)))
+    kind, seed = np.array([CLEAN] * 7 + [ONE] * 2), np.array([-1] * 7 + [TEST_SEEDS[0]] * 2)
+    tested = TestPairs(evidence, same[row], np.zeros(9, np.int64), row, kind, seed)
+    found = striking_examples(fake_bench(pairs), pairs, tested, np.log(p / (1 - p)), THRESHOLD, 2)
+    assert [(wrong.names, right.names) for wrong, right in found] == [
+        (("a", "x"), ("c", "c")),  # 0.98 - 0.3; the nearest in similarity is a's own
+        (("b", "y"), ("d", "d")),  # 0.42 - 0.25
+    ]
