@@ -113,7 +113,8 @@ def pictures(
     found = fmr_threshold(drawn.evidence.similarity[plain], drawn.first[plain], drawn.second[plain], SIMILARITY_FMR)
     examples = striking_examples(bench, pairs, tested, report.log_odds, found.threshold)
     accepts = f"the plain system accepts from {found.threshold:.0%} (FMR 1e-2 on clean pairs)"
-    save_striking(examples, path(f"{base.name}-striking.png"), f"Similarity and confidence, {name}; {accepts}")
+    if examples:
+        save_striking(examples, path(f"{base.name}-striking.png"), f"Similarity and confidence, {name}; {accepts}")
 
 
 if __name__ == "__main__":

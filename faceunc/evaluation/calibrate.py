@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from faceunc.backbones.registry import load_backbone
 from faceunc.confidence.calibrator import fit_calibrator
 from faceunc.confidence.reference import Reference
 from faceunc.confidence.store import StoredCalibrator
@@ -13,6 +14,7 @@ from faceunc.evaluation.comparisons import CLEAN, Comparisons, DrawOptions, draw
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.heads.store import StoredHead
 from faceunc.provenance import provenance
+from faceunc.training.methods import named_recipe
 
 FOLDS = 5
 
@@ -34,10 +36,10 @@ def calibrate_head(
         IncompatibleError: ``head`` belongs to another backbone, or was made by another recipe than those cross-fitted.
     """
     draw = draw or DrawOptions()
+    _check_recipe(head, options)
     bench = folder_bench(options)
     head.check_backbone(bench.source.backbone.spec)
     name = bench.variances[0]
-    _check_recipe(head, bench.heads[name].heads[0], name)
     group = _groups(bench, name, draw.seed)
     drawn = draw_comparisons(bench, name, group, draw)
     odds = np.empty(len(drawn), np.float32)
@@ -60,16 +62,27 @@ def calibrate_head(
     return StoredCalibrator(fitted, _reference(drawn, odds))
 
 
-def _check_recipe(head: StoredHead, stand_in: StoredHead, name: str) -> None:
-    """What stands in for a head must be of its method and shape."""
-    for what, mine, theirs in (
-        ("method", head.method, stand_in.method),
-        ("kind of head", type(head.head).__name__, type(stand_in.head).__name__),
-        ("number of outputs", head.head.config.outputs, stand_in.head.config.outputs),
-        ("mean", head.head.moves_mean, stand_in.head.moves_mean),
-    ):
-        if mine != theirs:
-            raise IncompatibleError(f"head {head.name} has {what} {mine!r}, what {name!r} trains has {theirs!r}")
+_FITTED = ("bias", "spread", "centre")  # what training writes into a configuration
+
+
+def _check_recipe(head: StoredHead, options: EvalOptions) -> None:
+    """What is trained to stand in for a head must be of its method, shape and settings."""
+    if options.head is not None or not options.methods:
+        return
+    name = options.methods[0]
+    recipe = named_recipe(name, load_backbone(options.backbone, options.precision))
+    if recipe.ensemble is not None:
+        raise IncompatibleError(
+            f"{name!r}: an ensemble cannot stand in for a head; calibrate it on people it does not know"
+        )
+    mine, theirs = {"method": head.method}, {"method": recipe.method}
+    mine |= {k: v for k, v in head.head.config.to_dict().items() if k not in _FITTED}
+    theirs |= {k: v for k, v in recipe.config.to_dict().items() if k not in _FITTED}
+    for key in sorted({*mine, *theirs}):
+        if mine.get(key) != theirs.get(key):
+            raise IncompatibleError(
+                f"head {head.name} has {key} {mine.get(key)!r}, what {name!r} trains has {theirs.get(key)!r}"
+            )
 
 
 def _groups(bench: Bench, name: str, seed: int) -> NDArray[np.int64]:

@@ -48,6 +48,8 @@ def striking_examples(
     right = np.flatnonzero((tested.kind == CLEAN) & tested.same & (similarity >= threshold))
     chosen: list[tuple[int, int]] = []
     met: set[str] = set()
+    if not len(wrong):
+        return []
     short = _usual(tested, p)(similarity[wrong]) - p[wrong]
     for row in wrong[np.argsort(-short, kind="stable")]:
         people = {pairs.first_subject[tested.row[row]], pairs.second_subject[tested.row[row]]}

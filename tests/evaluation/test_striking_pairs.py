@@ -157,7 +157,6 @@ def test_fewer_are_the_first_of_more(case: Case) -> None:
     assert [case.number(wrong) for wrong, _ in few.examples] == [case.number(wrong) for wrong, _ in case.examples[:3]]
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="sklearn predicts for no empty array")
 def test_none_where_nothing_is_accepted(case: Case) -> None:
     assert striking_examples(case.bench, case.pairs, case.tested, case.log_odds, 0.99, COUNT) == []
 

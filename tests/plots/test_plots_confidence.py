@@ -161,18 +161,7 @@ def test_striking(count: int, tmp_path: Path, figures: list[Figure]) -> None:
     assert (axes[0, 0].get_ylabel(), axes[2, 0].get_ylabel()) == ("two people", "one person")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(strict=True, reason="save_striking writes names as they are")
-            if "frac" in name or "odd" in name
-            else (),
-        )
-        for name in NAMES
-    ],
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_striking_of_any_name(name: str, tmp_path: Path, figures: list[Figure]) -> None:
     save_striking([(example((name, "B"), 0.8), example(("C", "C"), 0.8))], tmp_path / "s.png", TITLE)
     assert len(panels(tmp_path / "s.png", figures)) == 4
