@@ -78,7 +78,7 @@ def _check_recipe(head: StoredHead, options: EvalOptions) -> None:
     mine, theirs = {"method": head.method}, {"method": recipe.method}
     mine |= {k: v for k, v in head.head.config.to_dict().items() if k not in _FITTED}
     theirs |= {k: v for k, v in recipe.config.to_dict().items() if k not in _FITTED}
-    for key in sorted({*mine, *theirs}):
+    for key in mine | theirs:  # the method first
         if mine.get(key) != theirs.get(key):
             raise IncompatibleError(
                 f"head {head.name} has {key} {mine.get(key)!r}, what {name!r} trains has {theirs.get(key)!r}"
