@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceunc.confidence.decision import Policy, exchangeability_warnings, make_policy
+from faceunc.confidence.decision import ACCEPT, Policy, exchangeability_warnings, make_policy
 from faceunc.confidence.evidence import Evidence, pair_evidence
 from faceunc.confidence.store import StoredCalibrator
 from faceunc.embedder import Embedder, Failure, Photo, Quality
@@ -53,6 +53,7 @@ class Judgement:
         confidence: probability that what the similarity says at the policy's ``similarity_threshold`` is right.
         decision: "accept", "reject" or "refuse", for this ``reason``. warnings: why it may not hold here.
         beyond: share of the reference comparisons whose poorer side is better than the poorer side here.
+        strangers: (photograph, P(same person)) of those that are probably of another person than their side's rest.
     """
 
     log_odds: float
@@ -64,6 +65,7 @@ class Judgement:
     policy: Policy
     beyond: float
     warnings: tuple[str, ...]
+    strangers: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def compare(
     judgement = None
     if calibrator is not None:
         calibrator.calibrator.check(fused[0])
-        judgement = _judge(calibrator, policy, evidence, prior)
+        found = [stranger for side in faces for stranger in _strangers(side, calibrator, posterior)]
+        judgement = replace(_judge(calibrator, policy, evidence, prior), strangers=tuple(found))
     failures = tuple(failure for _, _, failures in embedded for failure in failures)
     return Comparison((sides[0], sides[1]), float(evidence.similarity[0]), float(evidence.mls[0]), judgement, failures)
 
@@ -163,17 +166,38 @@ def _judge(stored: StoredCalibrator, policy: Policy | None, evidence: Evidence, 
         evidence = replace(evidence, epistemic=None)
     odds = float(calibrator.log_odds(evidence)[0])
     decision = policy.decide(calibrator, evidence)[0]
+    same = float(calibrator.probability(evidence, prior)[0])
+    doubtful = [f"accepted, yet at a prior of {prior:g} more probably two people"] if decision == ACCEPT else []
     return Judgement(
         odds,
-        float(calibrator.probability(evidence, prior)[0]),
+        same,
         prior,
         float(calibrator.confidence(evidence, policy.similarity_threshold, prior)[0]),
         decision,
         policy.reason(decision, odds, float(evidence.poorer[0])),
         policy,
         float(np.mean(reference.poorer < evidence.poorer[0])),
-        (*policy.warnings, *exchangeability_warnings(reference, evidence), *_size_warning(stored, evidence)),
+        (
+            *(doubtful if same < 0.5 else []),
+            *policy.warnings,
+            *exchangeability_warnings(reference, evidence),
+            *_size_warning(stored, evidence),
+        ),
     )
+
+
+def _strangers(faces: Embeddings, stored: StoredCalibrator, posterior: str) -> list[tuple[str, float]]:
+    """Photographs that are more probably of another person than the others of their side, at even odds."""
+    found = []
+    for row in range(len(faces) if len(faces) > 1 else 0):
+        rest = np.flatnonzero(np.arange(len(faces)) != row)
+        evidence = pair_evidence(faces[[row]], _fuse(faces[rest], posterior), 1, len(rest))
+        if not stored.calibrator.reads_epistemic:
+            evidence = replace(evidence, epistemic=None)
+        p = float(stored.calibrator.probability(evidence)[0])
+        if p < 0.5:
+            found.append((faces.ids[row], p))
+    return found
 
 
 def _size_warning(stored: StoredCalibrator, evidence: Evidence) -> list[str]:
@@ -187,6 +211,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     """JSON-ready (NaN becomes null); no pixels."""
     limiting, judgement = comparison.limiting, comparison.judgement
     found: dict[str, Any] = {"similarity": comparison.similarity, "mls": comparison.mls}
+    found |= {"confidence": None, "decision": None}
     if judgement is not None:
         found |= {**{k: v for k, v in vars(judgement).items() if k != "policy"}, "policy": judgement.policy.to_dict()}
     found["sides"] = [_side_dict(side) for side in comparison.sides]

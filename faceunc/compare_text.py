@@ -14,8 +14,8 @@ def compare_text(comparison: Comparison) -> str:
         lines.append(_line("confidence", "unknown", "no calibrator for this head: faceunc calibrate makes one"))
         lines.append(_line("decision", "none", f"mutual likelihood score {comparison.mls:.1f} nats"))
     else:
-        answer = f"that this is right for these photographs (P(same person) {_percent(judgement.same)}"
-        lines.append(_line("confidence", _percent(judgement.confidence), f"{answer}, prior {judgement.prior:.4g})"))
+        answer = f"that this is right for these photographs (P(same person) {percent(judgement.same)}"
+        lines.append(_line("confidence", percent(judgement.confidence), f"{answer}, prior {judgement.prior:.4g})"))
         lines.append(_line("decision", judgement.decision, judgement.reason))
     return "\n".join([*lines, *_limit(comparison)])
 
@@ -29,7 +29,14 @@ def compare_warnings(comparison: Comparison) -> list[str]:
             for name, quality in zip(side.photos, side.quality, strict=True)
             if quality.faces > 1
         ]
-    return found + list(comparison.judgement.warnings if comparison.judgement else ())
+    if comparison.judgement is None:
+        return found
+    found += [
+        f"{printable(name)} is probably another person than the other photographs of its side (P(same) {p:.1%}): "
+        "what is said holds for one person a side"
+        for name, p in comparison.judgement.strangers
+    ]
+    return found + list(comparison.judgement.warnings)
 
 
 def _line(what: str, value: str, text: str) -> str:
@@ -53,7 +60,10 @@ def _limit(comparison: Comparison) -> list[str]:
         fused += f", epistemic sd at most {max(epistemic) ** 0.5:.4f}"
     if comparison.limiting is None:
         flaws = " / ".join(dict.fromkeys(describe(side.flaws[side.poorest]) for side in comparison.sides))
-        return [_line("limited by", "neither", f"both equally certain; {fused}"), _line("likely", "", flaws)]
+        return [
+            _line("limited by", "neither", f"the poorest photographs of both sides are equally certain; {fused}"),
+            _line("likely", "", flaws),
+        ]
     number, place = comparison.limiting
     side = comparison.sides[number]
     own = f"sigma {side.sigma[place]:.4f}; " if max(len(one.photos) for one in comparison.sides) > 1 else ""
@@ -73,6 +83,6 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _percent(p: float) -> str:
+def percent(p: float) -> str:
     """Never 0% or 100%: nobody is that sure."""
     return f"{100 * p:.1f}%" if 0.001 <= p <= 0.999 else ("< 0.1%" if p < 0.5 else "> 99.9%")

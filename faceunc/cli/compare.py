@@ -47,10 +47,14 @@ def add_parser(commands: Any) -> None:
         type=share,
         default=0.1,
         metavar="S",
-        help="refuse what is poorer than all but this share of the reference comparisons; 0: none (default: 0.1)",
+        help="refuse what is poorer than all but this share of the reference comparisons, two thirds of which are "
+        "degraded; 0: none (default: 0.1). faceunc report goes by clean faces and is stricter",
     )
     group.add_argument(
-        "--prior", type=inner_share, default=0.5, help="share of comparisons that are of one person (default: 0.5)"
+        "--prior",
+        type=inner_share,
+        default=0.5,
+        help="share of comparisons that are of one person (default: 0.5); for the confidence, not for the decision",
     )
     group.add_argument("--calibrator", type=Path, metavar="FILE", help="default: the one beside the head")
     add_model_options(parser)
@@ -104,6 +108,8 @@ def _policy(args: argparse.Namespace, calibrator: Any) -> Any:
     from faceunc.errors import InputError
 
     if calibrator is None:
+        if args.fnmr is not None or (args.fmr, args.prior, args.refuse_share) != (1e-3, 0.5, 0.1):
+            raise InputError("a decision needs a calibrator, and this head has none: faceunc calibrate makes one")
         return None
     try:
         return make_policy(calibrator.reference, args.fmr, args.fnmr, args.confidence, args.refuse_share)

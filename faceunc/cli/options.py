@@ -37,6 +37,9 @@ def inner_share(text: str) -> float:
     return value
 
 
+inner_share.__name__ = "number between 0 and 1"
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     value = float(text)

@@ -159,7 +159,7 @@ def _notes(errors: int, effect: float, people: int, tied: bool) -> list[str]:
     if errors < _RELIABLE:
         found.append(f"only {errors} errors stand behind the threshold: it will differ much from sample to sample")
     if effect > 1.5:
-        found.append(f"comparisons share people: they are worth 1/{effect:.1f} of their number")
+        found.append(f"comparisons share people: they are worth 1/{effect:.1f} of their number (counted in the bound)")
     if people < _FEW_PEOPLE:
         found.append(f"only {people} people: the effective number is uncertain, and others may differ from them")
     if tied:

@@ -84,6 +84,9 @@ def draw_comparisons(bench: Bench, head: str, group: Ints, options: DrawOptions 
 
     Args:
         group: (N,) of every photograph, equal for all of a person; negative ones are left out.
+
+    Raises:
+        ValueError: nobody has two photographs.
     """
     options = options or DrawOptions()
     rng = np.random.default_rng([options.seed, 5])
@@ -91,6 +94,8 @@ def draw_comparisons(bench: Bench, head: str, group: Ints, options: DrawOptions 
     usable = (bench.source.landmarks.state == 0) & (group >= 0)
     people = _by_person(person, usable, len(names))
     genuine = _genuine(people, options, rng)
+    if not genuine:
+        raise ValueError("nobody has two photographs that can be used; a hundred people with two or more are needed")
     sides = genuine + _impostor(people, group, genuine, options, rng)
     kind = rng.choice(options.kinds, len(sides))
     first = np.array([person[left[0]] for left, _ in sides])
@@ -137,7 +142,7 @@ def _impostor(
     }
     squares = np.array([len(enough[where, 1]) ** 2 for where in groups], np.float64)
     places = rng.choice(groups, options.impostor, p=squares / squares.sum())
-    patterns = [(len(left), len(right)) for left, right in genuine] or [(1, 1)]
+    patterns = [(len(left), len(right)) for left, right in genuine]
     weight = _per_person(genuine, people)
     chosen = rng.choice(len(patterns), options.impostor, p=weight / weight.sum())
     sides = []
@@ -152,8 +157,6 @@ def _impostor(
 
 def _per_person(genuine: list[tuple[Side, Side]], people: list[Side]) -> NDArray[np.float64]:
     """One over the number of genuine comparisons of the person, for each of them."""
-    if not genuine:
-        return np.ones(1)
     owner = {int(row): number for number, rows in enumerate(people) for row in rows}
     numbers = np.array([owner[int(left[0])] for left, _ in genuine])
     return np.asarray(1.0 / np.bincount(numbers)[numbers])

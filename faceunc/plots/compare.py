@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faceunc.compare import Comparison, Side
-from faceunc.compare_text import printable
+from faceunc.compare_text import percent, printable
 from faceunc.images.diagnose import describe
 from faceunc.storage import atomic_path
 
@@ -29,6 +29,7 @@ def save_comparison(comparison: Comparison, path: Path, calibrator: StoredCalibr
     columns = [min(len(side.photos), _MOST) for side in comparison.sides]
     rows: Any = figure.subfigures(2, 1, height_ratios=(1, 1))
     faces, below = rows
+    faces.suptitle(" ", fontsize=7)  # room below the figure's title
     axes = faces.subplots(1, sum(columns), squeeze=False)[0].tolist()
     for number, side in enumerate(comparison.sides):
         for k in range(columns[number]):
@@ -44,7 +45,7 @@ def save_comparison(comparison: Comparison, path: Path, calibrator: StoredCalibr
 def _title(comparison: Comparison) -> str:
     text = f"similarity {comparison.similarity:.1%}"
     judgement = comparison.judgement
-    return text if judgement is None else f"{text}, confidence {judgement.confidence:.1%}: {judgement.decision}"
+    return text if judgement is None else f"{text}, confidence {percent(judgement.confidence)}: {judgement.decision}"
 
 
 def _face(ax: Axes, side: Side, number: int, letter: str) -> None:
@@ -70,7 +71,8 @@ def _bars(ax: Axes, comparison: Comparison) -> None:
     values = [side.fused for side in comparison.sides]
     bars = ax.barh(["A", "B"], values, color=[_BLUE, _ORANGE])
     bars[1].set_hatch("//")
-    ax.bar_label(bars, [f"{value:.4f}" for value in values], padding=3, fontsize=9)
+    labels = [f"{value:.4f}" for value in values]
+    ax.bar_label(bars, labels, label_type="center", fontsize=9, bbox={"facecolor": "white", "edgecolor": "none"})
     ax.invert_yaxis()
     limit = comparison.judgement.policy.refuse_sigma if comparison.judgement else float("inf")
     if np.isfinite(limit):
@@ -100,6 +102,5 @@ def _position(ax: Axes, comparison: Comparison, calibrator: StoredCalibrator | N
     ax.set_yscale("log")
     ax.set_ylabel("density")
     ax.set_xlabel("log-odds of one person (0: even)")
-    ax.set_title(f"P(same person) {judgement.same:.1%} at prior {judgement.prior:.4g}", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
-    ax.set_ylim(top=ax.get_ylim()[1] * 8)
+    ax.set_title(f"P(same person) {percent(judgement.same)} at prior {judgement.prior:.4g}", fontsize=10)
+    ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=5)

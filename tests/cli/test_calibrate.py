@@ -153,7 +153,9 @@ def test_too_few_people(lfw: Path, head: Path, tmp_path: Path, capsys: Capture) 
     assert not calibrator_path(head).exists()
 
 
-@pytest.mark.parametrize(("method", "what"), [("pfe:variance=scalar", "variance"), ("vmf", "method"), ("pfe*2", "ensemble")])
+@pytest.mark.parametrize(
+    ("method", "what"), [("pfe:variance=scalar", "variance"), ("vmf", "method"), ("pfe*2", "ensemble")]
+)
 def test_cross_fit_with_another_recipe(
     method: str, what: str, few: Path, head: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,18 @@ def test_the_operator_is_heard(capsys: Capture, bush: list[Path], blurred: Path)
     assert "cannot promise an FMR of 1e-07" in capsys.readouterr().err
 
 
+def test_a_stranger_in_a_folder_is_named(capsys: Capture, bush: list[Path], lfw: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    other = lfw / "Tony_Blair" / "Tony_Blair_0001.jpg"
+    for path in (*bush[:3], other):
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert main(["compare", str(bush[0]), str(folder)]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "another person" in line]
+    assert len(warnings) == 1
+    assert other.name in warnings[0]
+
+
 def test_figure(capsys: Capture, bush: list[Path], blurred: Path, tmp_path: Path) -> None:
     words = ["compare", str(bush[0]), str(blurred), "--figure"]
     assert main([*words, str(tmp_path / "c.png")]) == 0
@@ -114,6 +126,9 @@ def test_a_head_without_calibrator(capsys: Capture, bush: list[Path], tiny_head:
     lines = capsys.readouterr().out.splitlines()
     assert "faceunc calibrate" in lines[1]
     assert len(lines) == 5
+    assert compared(capsys, bush[0], bush[1], "--head", tiny_head)["decision"] is None
+    assert main(["compare", str(bush[0]), str(bush[1]), "--head", str(tiny_head), "--fmr", "0.1"]) == 2
+    assert "needs a calibrator" in capsys.readouterr().err
 
 
 def test_demo(tmp_path: Path, capsys: Capture) -> None:
