@@ -103,4 +103,4 @@ def _position(ax: Axes, comparison: Comparison, calibrator: StoredCalibrator | N
     ax.set_ylabel("density")
     ax.set_xlabel("log-odds of one person (0: even)")
     ax.set_title(f"P(same person) {percent(judgement.same)} at prior {judgement.prior:.4g}", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=5)
+    ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=5)
