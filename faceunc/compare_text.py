@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from faceunc.compare import Comparison, Judgement
 from faceunc.images.diagnose import describe
+from faceunc.names import printable
 
 
 def compare_text(comparison: Comparison) -> str:
@@ -75,12 +76,6 @@ def _limit(comparison: Comparison) -> list[str]:
 
 def _beyond(judgement: Judgement | None) -> str:
     return "" if judgement is None else f" (the larger: above {judgement.beyond:.0%} of the reference)"
-
-
-def printable(name: str) -> str:
-    """A file's name without what a terminal or a figure cannot show."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def percent(p: float) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Threads that wait should sleep: spinning ones, on a machine where others work too, make tests a hundred times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
@@ -14,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 torch.set_num_threads(2)
@@ -95,6 +97,20 @@ def tiny_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bush(lfw: Path) -> list[Path]:
     """Photographs of one person of LFW."""
     return sorted((lfw / "George_W_Bush").glob("*.jpg"))
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Grows by every figure that is written."""
+    written: list[Figure] = []
+    original = Figure.savefig
+
+    def kept(figure: Figure, *words: Any, **options: Any) -> None:
+        written.append(figure)
+        original(figure, *words, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return written
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from faceunc.audit.summary import MEASURES
+from faceunc.names import readable
 
 MOST_ROWS = 50  # of a table in the page; the JSON has all
 _STYLE = """
@@ -197,4 +198,4 @@ def _uri(picture: bytes) -> str:
 
 def _text(value: object) -> str:
     """Text that is safe in HTML; bytes of a name that are no UTF-8 become a replacement character."""
-    return escape(str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return escape(readable(str(value)))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceunc.names import drawable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -114,6 +116,6 @@ def _plain(value: float, _: float) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name that matplotlib can draw: no odd bytes, no mathematics, not too long."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("$", r"\$")
+    """A name that matplotlib can draw, not too long."""
+    text = drawable(name)
     return text if len(text) <= 40 else "..." + text[-37:]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faceunc.compare import Comparison, Side
-from faceunc.compare_text import percent, printable
+from faceunc.compare_text import percent
 from faceunc.images.diagnose import describe
+from faceunc.names import drawable
 from faceunc.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _face(ax: Axes, side: Side, number: int, letter: str) -> None:
 
 def _short(name: str, most: int) -> str:
     """The file's name, or its end."""
-    file = printable(Path(name).name).replace("$", r"\$")
+    file = drawable(Path(name).name)
     return file if len(file) <= most else f"..{file[2 - most :]}"
 
 

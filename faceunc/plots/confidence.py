@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceunc.compare_text import printable
+from faceunc.names import drawable
 from faceunc.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def save_striking(examples: Sequence[tuple[Example, Example]], path: Path, title
 
 
 def _short(name: str) -> str:
-    words = printable(name).replace("_", " ").replace("$", r"\$")
+    words = drawable(name).replace("_", " ")
     return words if len(words) <= 20 else words[:19] + "."
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,20 +27,6 @@ def scores() -> Scores:
     rng = np.random.default_rng(0)
     same = np.arange(800) < 300
     return rng.normal(1.5 * same, 1).round(2), same
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Grows by every figure that is written."""
-    written: list[Figure] = []
-    original = Figure.savefig
-
-    def kept(figure: Figure, *words: Any, **options: Any) -> None:
-        written.append(figure)
-        original(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-    return written
 
 
 def assert_png(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,20 +30,6 @@ NAMES = [
     "odd\udcff\udcfe.jpg",
     "面.jpg",
 ]
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Grows by every figure that is written."""
-    written: list[Figure] = []
-    original = Figure.savefig
-
-    def kept(figure: Figure, *words: Any, **options: Any) -> None:
-        written.append(figure)
-        original(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-    return written
 
 
 def panels(path: Path, figures: list[Figure], title: str | None = TITLE) -> list[Axes]:

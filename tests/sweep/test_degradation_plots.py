@@ -40,20 +40,6 @@ class Rows:
         return [row for row in self.rows if row["kind"] in ("none", kind)]
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Grows by every figure that is written."""
-    written: list[Figure] = []
-    original = Figure.savefig
-
-    def kept(figure: Figure, *words: Any, **options: Any) -> None:
-        written.append(figure)
-        original(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-    return written
-
-
 def assert_png(path: Path) -> None:
     with Image.open(path) as image:
         assert image.format == "PNG"

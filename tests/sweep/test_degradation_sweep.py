@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mini_lfw import FOLDS, PEOPLE, make_mini
 
 from faceunc.cli import main
 from faceunc.confidence import pair_evidence
@@ -27,27 +28,19 @@ from faceunc.sweep.degradation_odds import odds_methods
 from faceunc.sweep.degradation_report import DegradationReport
 from faceunc.training.loop import TrainOptions
 
-PEOPLE, EACH, FOLDS = 24, 4, 4
 SWEPT = ("blur", "occlusion")
 FEW_DRAWN = DrawOptions(impostor=600)
 
 
 @pytest.fixture(scope="module")
 def mini(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four photographs each of 24 people, and a pair file of four folds with six people each."""
-    folder = tmp_path_factory.mktemp("mini")
-    people = [p for p in sorted(lfw.iterdir()) if p.is_dir() and len(list(p.glob("*.jpg"))) >= EACH][-PEOPLE:]
-    lines = [f"{FOLDS}\t12"]
-    for person in people:
-        (folder / person.name).mkdir()
-        for photo in sorted(person.glob("*.jpg"))[:EACH]:
-            (folder / person.name / photo.name).symlink_to(photo)
-    for fold in range(FOLDS):
-        own = [person.name for person in people[6 * fold : 6 * fold + 6]]
-        lines += [f"{name}\t{a}\t{b}" for name in own for a, b in ((1, 2), (3, 4))]
-        lines += [f"{name}\t{k}\t{own[i - k]}\t{k + 1}" for i, name in enumerate(own) for k in (1, 2)]
-    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
-    return folder
+    return make_mini(
+        lfw,
+        tmp_path_factory.mktemp("mini"),
+        slice(-PEOPLE, None),
+        lambda own: [f"{name}\t{a}\t{b}" for name in own for a, b in ((1, 2), (3, 4))],
+        lambda own: [f"{name}\t{k}\t{own[i - k]}\t{k + 1}" for i, name in enumerate(own) for k in (1, 2)],
+    )
 
 
 @pytest.fixture(scope="module")

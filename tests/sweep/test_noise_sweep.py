@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mini_lfw import PEOPLE, make_mini
 from numpy.typing import NDArray
 
 from faceunc.cli import main
@@ -23,26 +24,18 @@ from faceunc.sweep.noise import METHOD_NAMES, SHARES, NoiseOptions, NoiseSweep, 
 from faceunc.sweep.noise_report import TESTS, advantages, growth, table_of
 from faceunc.training.loop import TrainOptions
 
-PEOPLE, EACH, FOLDS = 24, 4, 4
 METHODS = ("softmax", "pfe:variance=scalar")
 
 
 @pytest.fixture(scope="module")
 def mini(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four photographs each of 24 people, and a pair file of four folds with six people each."""
-    folder = tmp_path_factory.mktemp("mini")
-    people = [p for p in sorted(lfw.iterdir()) if p.is_dir() and len(list(p.glob("*.jpg"))) >= EACH][:PEOPLE]
-    lines = [f"{FOLDS}\t6"]
-    for person in people:
-        (folder / person.name).mkdir()
-        for photo in sorted(person.glob("*.jpg"))[:EACH]:
-            (folder / person.name / photo.name).symlink_to(photo)
-    for fold in range(FOLDS):
-        own = [person.name for person in people[6 * fold : 6 * fold + 6]]
-        lines += [f"{name}\t1\t{2 + i % 3}" for i, name in enumerate(own)]
-        lines += [f"{name}\t1\t{own[i - 1]}\t2" for i, name in enumerate(own)]
-    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
-    return folder
+    return make_mini(
+        lfw,
+        tmp_path_factory.mktemp("mini"),
+        slice(PEOPLE),
+        lambda own: [f"{name}\t1\t{2 + i % 3}" for i, name in enumerate(own)],
+        lambda own: [f"{name}\t1\t{own[i - 1]}\t2" for i, name in enumerate(own)],
+    )
 
 
 @pytest.fixture(scope="module")
