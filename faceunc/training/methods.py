@@ -151,7 +151,7 @@ _ALL = (
     ),
     Method(
         "dul-mls", "DUL's mean, PFE's variance", "Chang et al., CVPR 2020; Shi & Jain, ICCV 2019 (our combination)",
-        "moved", "per dimension or scalar", "mls", "the most accurate here; embeddings may change",
+        "moved", "per dimension or scalar", "mls", "most accurate on poor photographs; embeddings may change",
         "under 1%, and all embeddings made anew", _DUL_SETTINGS, _dul_cls(DULMutualObjective),
     ),
     Method(
