@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from faceunc.embedder import Embedder, load
     from faceunc.embeddings import Embeddings, concatenate
     from faceunc.errors import FaceuncError
-    from faceunc.scoring.embedded import score_matrix, score_pairs
+    from faceunc.scoring.embedded import score_blocks, score_histogram, score_matrix, score_pairs, top_k
     from faceunc.scoring.fusion import fuse
 
 _PLACES = {
@@ -26,8 +26,11 @@ _PLACES = {
     "concatenate": "faceunc.embeddings",
     "fuse": "faceunc.scoring.fusion",
     "load": "faceunc.embedder",
+    "score_blocks": "faceunc.scoring.embedded",
+    "score_histogram": "faceunc.scoring.embedded",
     "score_matrix": "faceunc.scoring.embedded",
     "score_pairs": "faceunc.scoring.embedded",
+    "top_k": "faceunc.scoring.embedded",
 }
 __all__ = [
     "Embedder",
@@ -36,8 +39,11 @@ __all__ = [
     "concatenate",
     "fuse",
     "load",
+    "score_blocks",
+    "score_histogram",
     "score_matrix",
     "score_pairs",
+    "top_k",
 ]
 
 

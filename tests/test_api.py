@@ -12,7 +12,19 @@ from PIL import Image
 import faceunc
 from faceunc.errors import ImageError, InputError
 
-NAMES = ["Embedder", "Embeddings", "FaceuncError", "concatenate", "fuse", "load", "score_matrix", "score_pairs"]
+NAMES = [
+    "Embedder",
+    "Embeddings",
+    "FaceuncError",
+    "concatenate",
+    "fuse",
+    "load",
+    "score_blocks",
+    "score_histogram",
+    "score_matrix",
+    "score_pairs",
+    "top_k",
+]
 
 
 @pytest.fixture(scope="module")

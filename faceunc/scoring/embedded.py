@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from faceunc.embeddings import MEAN_KEYS, VARIANCE_KEYS, Embeddings, check_compatible
 from faceunc.errors import IncompatibleError
+from faceunc.scoring.all_pairs import mls_blocks, mls_matrix
 from faceunc.scoring.cosine import cosine_score
+from faceunc.scoring.histogram import ScoreHistogram, mls_histogram
 from faceunc.scoring.mls import mutual_likelihood_score
+from faceunc.scoring.search import TopK, cosine_top_k, mls_top_k
 from faceunc.scoring.vmf import vmf_score
 
 _BLOCK_ELEMENTS = 8_000_000
@@ -78,6 +81,8 @@ def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> N
         IncompatibleError, ValueError: as :func:`score_pairs`.
     """
     _check(first, second, score)
+    if score == "mls":
+        return mls_matrix(first, second)
     (mean1, var1), (mean2, var2) = _sides(first), _sides(second)
     out = torch.empty(len(mean1), len(mean2))
     rows = max(1, _BLOCK_ELEMENTS // max(1, mean2.numel()))
@@ -85,6 +90,47 @@ def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> N
         part = slice(start, start + rows)
         out[part] = SCORES[score].compare(mean1[part, None], var1[part, None], mean2[None], var2[None])
     return out.numpy()
+
+
+def score_blocks(first: Embeddings, second: Embeddings) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
+    """All MLS scores as (rows, columns, float32 block), at most 256 x 8,192 at a time; see :func:`mls_blocks`.
+
+    Raises:
+        IncompatibleError, ValueError: as :func:`score_pairs`.
+    """
+    _check(first, second, "mls")
+    return mls_blocks(first, second)
+
+
+def score_histogram(
+    first: Embeddings,
+    second: Embeddings,
+    person1: ArrayLike,
+    person2: ArrayLike,
+    edges: NDArray[np.float32] | None = None,
+    same_set: bool = False,
+) -> ScoreHistogram:
+    """Genuine and impostor MLS counted in bins, for a ROC without stored scores; see :func:`mls_histogram`.
+
+    Raises:
+        IncompatibleError, ValueError: as :func:`score_pairs` and :func:`mls_histogram`.
+    """
+    _check(first, second, "mls")
+    return mls_histogram(first, second, person1, person2, edges, same_set=same_set)
+
+
+def top_k(probes: Embeddings, gallery: Embeddings, k: int, score: str = "mls") -> TopK:
+    """The k best of ``gallery`` for every probe, exactly, by "mls" or "cosine"; see :func:`mls_top_k`.
+
+    Raises:
+        IncompatibleError, ValueError: as :func:`score_pairs`, k out of range, another score.
+    """
+    _check(probes, gallery, score)
+    if score == "mls":
+        return mls_top_k(probes, gallery, k)
+    if score == "cosine":
+        return cosine_top_k(probes, gallery, k)
+    raise ValueError(f"score must be mls or cosine to search. Got {score!r} instead.")
 
 
 def _sides(embeddings: Embeddings) -> tuple[Tensor, Tensor]:

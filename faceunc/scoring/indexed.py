@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.progress import bar
+from faceunc.scoring.all_pairs import mls_matrix
 from faceunc.scoring.embedded import SCORES, Score
 
 Floats = NDArray[np.float32]
@@ -61,6 +62,8 @@ def score_all(embeddings: Embeddings, rows: ArrayLike, columns: ArrayLike, score
     if score == "cosine":
         product: Floats = embeddings.mean[rows] @ embeddings.mean[columns].T
         return np.clip(product, -1.0, 1.0, out=product)
+    if score == "mls":
+        return mls_matrix(embeddings[rows], embeddings[columns])
     first, second = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
     return score_indexed(embeddings, first, second, score).reshape(len(rows), len(columns))
 
