@@ -83,7 +83,7 @@ class _State:
     def empty(probes: int, k: int) -> _State:
         blocks = -(-probes // _ROWS)
         best = np.full((probes, k), -np.inf, np.float32)
-        wait, patience = np.zeros(blocks, np.int64), np.full(blocks, 2, np.int64)
+        wait, patience = np.zeros(blocks, np.int64), np.full(blocks, 4, np.int64)
         return _State(best, np.full((probes, k), -1, np.int64), wait, patience, torch.empty(_ROWS, _COLUMNS))
 
     def part(self, rows: slice, part: slice) -> tuple[Floats, Ints]:
