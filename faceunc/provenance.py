@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ("torch", "numpy", "opencv-python-headless", "facenet-pytorch", "onnxruntime")
+_LIBRARIES = ("torch", "numpy", "numba", "opencv-python-headless", "facenet-pytorch", "onnxruntime", "openvino")
 
 
 def provenance() -> dict[str, Any]:

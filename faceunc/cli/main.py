@@ -8,7 +8,20 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from faceunc.cli import calibrate, compare, demo, embed, evaluate, methods, protocol, report, sweep, train
+from faceunc.cli import (
+    bench,
+    calibrate,
+    compare,
+    demo,
+    embed,
+    evaluate,
+    export,
+    methods,
+    protocol,
+    report,
+    sweep,
+    train,
+)
 from faceunc.errors import FaceuncError
 
 _EPILOG = """examples:
@@ -41,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for module in (embed, compare, calibrate, report, train, methods, evaluate, sweep, protocol, demo):
+    for module in (embed, compare, calibrate, report, train, methods, evaluate, sweep, protocol, bench, export, demo):
         module.add_parser(commands)
     return parser
 

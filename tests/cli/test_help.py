@@ -43,6 +43,8 @@ COMMANDS = [
     ["protocol"],
     ["protocol", "make-ijb"],
     ["protocol", "check"],
+    ["bench"],
+    ["export"],
     ["demo"],
     ["demo", "face"],
     ["demo", "sine"],

@@ -1,0 +1,1 @@
+"""Backbone and head run as one: by torch, by torch's fused convolutions, by onnxruntime, by OpenVINO."""

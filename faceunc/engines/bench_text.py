@@ -1,0 +1,75 @@
+"""What ``faceunc bench`` prints."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from faceunc.engines.bench import BenchResult, EngineSpeed
+from faceunc.engines.names import ENGINES, REFERENCE
+from faceunc.engines.parity import MAX_DISTANCE, MAX_LOG_VAR
+
+
+def bench_text(result: BenchResult) -> str:
+    """The table, the choice and how to use it, and what is missing."""
+    headers = [
+        "engine",
+        "precision",
+        f"chips/s\nbatch {result.batch}",
+        "x torch",
+        "ms\nbatch 1",
+        "1 - cosine\nat worst",
+        "log_var\nat worst",
+        "agrees",
+    ]
+    rows = sorted(result.engines, key=lambda row: -row.chips_per_second)
+    table = tabulate([_cells(row) for row in rows], headers, disable_numparse=True, colalign=_ALIGN)
+    title = f"{result.backbone} with head {result.head}: medians of {result.rounds} interleaved rounds, "
+    title += f"compared on {result.chips} chips with torch in float32"
+    return "\n\n".join([title, table, _limits(), _choice(result), *_missing(result)])
+
+
+_ALIGN = ("left", "left", "right", "right", "right", "right", "right", "left")
+
+
+def _cells(row: EngineSpeed) -> list[str]:
+    return [
+        row.name,
+        row.precision,
+        f"{row.chips_per_second:.0f}",
+        f"{row.ratio:.2f}",
+        f"{row.one_chip_ms:.1f}",
+        f"{row.parity.cosine_distance:.1e}",
+        f"{row.parity.log_var:.1e}",
+        "yes" if row.parity.passes else "NO",
+    ]
+
+
+def _limits() -> str:
+    exact, half = MAX_LOG_VAR["float32"], MAX_LOG_VAR["bfloat16"]
+    return (
+        f"agrees: cosine distance to torch at most {MAX_DISTANCE:g}, log_var within {exact:g} "
+        f"(bfloat16: {half:g}, that is {100 * half:.0f}% of the variance)"
+    )
+
+
+def _choice(result: BenchResult) -> str:
+    best, exact = result.fastest(), result.fastest("float32")
+    lines = [_use("fastest that agrees", best)]
+    if exact.name != best.name:
+        lines.append(_use("fastest in float32", exact))
+    quick = min((row for row in result.engines if row.parity.passes), key=lambda row: row.one_chip_ms)
+    if quick.name not in (best.name, exact.name):
+        lines.append(_use("quickest for one chip", quick))
+    return "\n".join(lines)
+
+
+def _use(what: str, row: EngineSpeed) -> str:
+    option = f"--engine {row.name}" if row.name != REFERENCE else "--precision float32 (no engine needed)"
+    figures = f"{row.chips_per_second:.0f} chips/s, {row.one_chip_ms:.1f} ms for one"
+    return f"{what + ':':22s} {row.name} ({figures}). Use it with: {option}"
+
+
+def _missing(result: BenchResult) -> list[str]:
+    absent = {name: ENGINES[name].summary for name in ENGINES if name not in {row.name for row in result.engines}}
+    lines = [f"  {name:18s} {result.missing.get(name, f'not asked for ({text})')}" for name, text in absent.items()]
+    return ["not measured:\n" + "\n".join(lines)] if lines else []

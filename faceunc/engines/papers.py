@@ -1,0 +1,105 @@
+"""What an exported model says of itself: backbone, head, method, with hashes. Written into the ONNX file's metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faceunc.backbones.spec import BackboneSpec, spec_from_dict, spec_to_json
+from faceunc.errors import InputError
+from faceunc.heads.store import StoredHead
+from faceunc.provenance import version
+
+FORMAT = "faceunc-engine-1"
+
+
+@dataclass(frozen=True)
+class Papers:
+    """Origin of a model that embeds.
+
+    Attributes:
+        spec: of the backbone. head, head_sha256, method: of the head. moves_mean: whether the head moves the mean.
+    """
+
+    spec: BackboneSpec
+    head: str
+    head_sha256: str
+    method: str
+    moves_mean: bool
+
+    @staticmethod
+    def of(spec: BackboneSpec, head: StoredHead) -> Papers:
+        """The papers of this pair. Raises IncompatibleError when the head belongs to another backbone."""
+        head.check_backbone(spec)
+        return Papers(spec, head.name, head.sha256, head.method, bool(head.head.moves_mean))
+
+    def meta(self, precision: str, engine: str) -> dict[str, str]:
+        """``Embeddings.meta`` of aligned chips; agrees with an embedder's in all that scores compare."""
+        return {
+            "backbone": self.spec.name,
+            "backbone_sha256": self.spec.sha256,
+            "alignment": self.spec.alignment,
+            "precision": precision,
+            "engine": engine,
+            "detector": "none (chips given)",
+            "head": self.head,
+            "head_sha256": self.head_sha256,
+            "method": self.method,
+            "mean": self.head_sha256 if self.moves_mean else "",
+            "epistemic": "none",
+            "detector_sigma": "",
+            "faceunc": version(),
+        }
+
+    def to_properties(self) -> dict[str, str]:
+        """As the key-value texts of an ONNX file; :func:`papers_of` reads them."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("spec", "moves_mean")}
+        return {
+            **values,
+            "format": FORMAT,
+            "spec": spec_to_json(self.spec),
+            "moves_mean": str(self.moves_mean).lower(),
+            "backbone": self.spec.name,
+            "backbone_sha256": self.spec.sha256,
+            "alignment": self.spec.alignment,
+            "faceunc": version(),
+        }
+
+
+def papers_of(properties: Mapping[str, str], source: str | Path) -> Papers:
+    """Read what :meth:`Papers.to_properties` wrote.
+
+    Raises:
+        InputError: metadata of another program, or damaged ones; the message names ``source``.
+    """
+    if properties.get("format") != FORMAT:
+        found = properties.get("format", "no such entry")
+        raise InputError(f"{source}: expected a model written by faceunc export ({FORMAT}), got {found}")
+    try:
+        spec = spec_from_dict(json.loads(properties["spec"]), source)
+        texts = (properties["head"], properties["head_sha256"], properties["method"])
+        moves = {"true": True, "false": False}[properties["moves_mean"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{source}: damaged metadata of an exported model ({error!r})") from None
+    return Papers(spec, *texts, moves)
+
+
+def read_papers(path: Path) -> Papers:
+    """The papers of an exported ONNX file.
+
+    Raises:
+        InputError: no such file, no ONNX, no file of faceunc's, or the package onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise InputError("exported models are read with onnx: pip install 'faceunc[onnx]'") from None
+    if not path.is_file():
+        raise InputError(f"{path}: expected a model written by faceunc export (.onnx), no such file")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf's own kinds, directly below Exception
+        raise InputError(f"{path}: not a model that onnx can read ({str(error).splitlines()[0]})") from None
+    return papers_of({entry.key: entry.value for entry in model.metadata_props}, path)

@@ -1,0 +1,81 @@
+"""Engines of torch: a backbone as it is, or compiled, and the head in float32 behind it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceunc.backbones.base import Backbone, BackboneOutput, TorchBackbone
+from faceunc.engines.base import EngineOutput
+from faceunc.engines.papers import Papers
+from faceunc.errors import InputError
+from faceunc.heads.store import StoredHead
+
+_CHUNK = 32
+
+
+class TorchEngine:
+    """A backbone and its head. See :class:`faceunc.engines.base.Engine`, also for ``own_threads``.
+
+    Raises:
+        IncompatibleError: the head belongs to another backbone.
+    """
+
+    def __init__(self, name: str, backbone: Backbone, head: StoredHead, own_threads: bool = False) -> None:
+        self.name, self.spec, self.precision, self.own_threads = name, backbone.spec, backbone.precision, own_threads
+        self.papers = Papers.of(backbone.spec, head)
+        self.backbone, self._head = backbone, head.head
+
+    def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
+        """Backbone alone: chips, uint8 (N, S, S, 3), to its feature map, mean and norm."""
+        if len(chips) <= _CHUNK:
+            return self.backbone(chips)
+        parts = [self.backbone(chips[start : start + _CHUNK]) for start in range(0, len(chips), _CHUNK)]
+        return BackboneOutput(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+    @torch.no_grad()
+    def embed(self, chips: NDArray[np.uint8]) -> EngineOutput:
+        """Backbone and head."""
+        output = self(chips)
+        mean, log_var = self._head.embed(self._head.pool(output.feature_map, output.norm), output.mean)
+        return EngineOutput(mean.numpy(), log_var.numpy(), output.norm.numpy())
+
+
+class CompiledBackbone(TorchBackbone):
+    """A torch backbone compiled by ``torch.compile`` for batches of any size; the first calls take a minute."""
+
+    def __init__(self, backbone: TorchBackbone, precision: str) -> None:
+        super().__init__(backbone.module, backbone.spec, precision)
+        self.eager = backbone.module
+        self.module = torch.compile(backbone.module, dynamic=False, options={"freezing": True})  # type: ignore[assignment]
+
+    def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
+        """Embed chips: batches are filled to 1 or a full chunk, so that two programs serve all sizes."""
+        if len(chips) in (0, 1, _CHUNK):
+            return super().__call__(chips)
+        filled = np.concatenate([chips, np.zeros((_CHUNK - len(chips), *chips.shape[1:]), np.uint8)])
+        output = super().__call__(filled)
+        return BackboneOutput(*(tensor[: len(chips)] for tensor in output))
+
+
+def compiled(backbone: Backbone, precision: str) -> CompiledBackbone:
+    """Compile a backbone.
+
+    Raises:
+        InputError: not a torch backbone.
+    """
+    if not isinstance(backbone, TorchBackbone):
+        raise InputError(f"only torch backbones can be compiled. Got {backbone.spec.name} instead.")
+    return CompiledBackbone(backbone, precision)
+
+
+def no_compiler() -> str:
+    """Why torch.compile cannot work here, in one line; empty when a C++ compiler is found."""
+    names = [os.environ.get("CXX", ""), *(("cl",) if sys.platform == "win32" else ("g++", "clang++"))]
+    found = any(name and shutil.which(name) for name in names)
+    return "" if found else "needs a C++ compiler (such as g++), none is on the path"

@@ -1,0 +1,78 @@
+"""``faceunc bench`` and ``faceunc export`` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceunc.cli import main
+from faceunc.embedder import load
+from faceunc.embeddings import VARIANCE_KEYS
+from faceunc.engines.registry import open_engine
+
+FAST = ["--seconds", "0.01", "--batch", "2", "--threads", "2"]
+
+
+def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    assert main(["bench", "--engine", "torch-fused", "--json", str(out), *FAST]) == 0
+    printed = capsys.readouterr().out
+    assert "dlib with head dlib-pfe" in printed
+    assert "Use it with: --" in printed
+    values = json.loads(out.read_text())
+    assert set(values["engines"]) == {"torch", "torch-fused"}
+    assert values["fastest"] in values["engines"]
+    assert values["engines"]["torch-fused"]["parity"]["cosine_distance"] < 1e-6
+    assert values["chips"] == 4
+    assert values["provenance"]["machine"]["cores"] >= 1
+
+
+def test_bench_on_photographs_with_another_head(
+    bush: list[Path], tiny_head: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [str(path) for path in bush[:2]]
+    assert main(["bench", *photos, "--head", str(tiny_head), "--engine", "torch", *FAST]) == 0
+    printed = capsys.readouterr().out
+    assert "head tiny" in printed
+    assert "compared on 8 chips" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "abacus"], "engine must be one of"),
+        (["--head", "none"], "head must be one of"),
+        (["--backbone", "dlib@13"], "trained on backbone 'dlib'"),
+        (["/nowhere"], "no such file or folder"),
+        (["--json", "/proc/x/bench.json"], "cannot write"),
+    ],
+)
+def test_bench_errors(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *words, *FAST]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+
+
+def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    out = tmp_path / "model.onnx"
+    assert main(["export", "--head", "dlib-pfe-scalar", "-o", str(out)]) == 0
+    assert "cosine distance to torch" in capsys.readouterr().out
+    engine, embedder = open_engine(out), load("dlib-pfe-scalar", precision="float32", aligned=True)
+    chips = np.random.default_rng(0).integers(0, 256, (3, 150, 150, 3), np.uint8)
+    expected = embedder.embed_chips(chips, list("abc"))
+    np.testing.assert_allclose(engine.embed(chips).log_var, expected.log_var, atol=1e-4)
+    meta = engine.papers.meta(engine.precision, engine.name)
+    assert {key: meta[key] for key in VARIANCE_KEYS} == {key: expected.meta[key] for key in VARIANCE_KEYS}
+
+
+def test_export_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "model.onnx"
+    assert main(["export", "--backbone", "dlib@13", "-o", str(out)]) == 2
+    assert "trained on backbone 'dlib'" in capsys.readouterr().err
+    assert not out.exists()

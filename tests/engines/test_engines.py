@@ -1,0 +1,247 @@
+"""Every engine says what torch says in float32, of real faces, clean and degraded, in batches of any size."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from faceunc.backbones.base import TorchBackbone
+from faceunc.backbones.facenet import facenet_spec
+from faceunc.backbones.onnx import load_onnx
+from faceunc.backbones.spec import BackboneSpec
+from faceunc.backbones.torch_module import module_backbone
+from faceunc.embedder import Embedder
+from faceunc.engines import registry
+from faceunc.engines.base import Engine, embeddings
+from faceunc.engines.names import ENGINES, EngineKind
+from faceunc.engines.parity import parity
+from faceunc.engines.registry import find_engine, load_engine, unavailable
+from faceunc.errors import IncompatibleError, InputError
+from faceunc.heads.moving import MovingConfig
+from faceunc.heads.pfe import PFEConfig
+from faceunc.heads.shipped import head_path
+from faceunc.heads.store import StoredHead, load_head
+from faceunc.scoring.embedded import score_pairs
+
+QUICK = [name for name, kind in ENGINES.items() if kind.runtime != "compile"]
+ON_FILES = [name for name, kind in ENGINES.items() if kind.runtime in ("onnxruntime", "openvino")]
+HEADS = ("dlib-pfe", "dlib-pfe-scalar")
+SPEC_FILE = Path(__file__).resolve().parents[2] / "eval" / "backbones" / "mobilefacenet_arcface.json"
+TIGHT = {"float32": (1e-6, 1e-4), "bfloat16": (1e-4, 0.05)}  # cosine distance, log_var
+Load = Callable[[str, str], Engine]
+MakeChips = Callable[[BackboneSpec, int], NDArray[np.uint8]]
+MakeHead = Callable[[BackboneSpec, PFEConfig], StoredHead]
+
+
+@pytest.fixture(scope="module")
+def load(dlib: TorchBackbone) -> Load:
+    """Engines by name and head; skips where the machine does not have them."""
+    heads = {name: load_head(head_path(name)) for name in HEADS}
+    known: dict[tuple[str, str], Engine] = {}
+
+    def get(name: str, head: str) -> Engine:
+        reason = unavailable(find_engine(name))
+        if reason:
+            pytest.skip(f"{name} {reason}")
+        if (name, head) not in known:
+            known[name, head] = load_engine(name, heads[head], dlib)
+        return known[name, head]
+
+    return get
+
+
+def agree(engine: Engine, reference: Engine, chips: NDArray[np.uint8]) -> None:
+    found = parity(engine.embed(chips), reference.embed(chips), engine.precision)
+    distance, log_var = TIGHT[engine.precision]
+    assert found.cosine_distance <= distance
+    assert found.log_var <= log_var
+    assert found.passes
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", QUICK)
+def test_parity(name: str, head: str, load: Load, faces: NDArray[np.uint8]) -> None:
+    engine, reference = load(name, head), load("torch", head)
+    for count in (1, 3, 32):
+        agree(engine, reference, faces[:count])
+    norm = reference.embed(faces).norm
+    np.testing.assert_allclose(engine.embed(faces).norm, norm, rtol=1e-5 if engine.precision == "float32" else 5e-3)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_it_is_a_backbone(name: str, load: Load, faces: NDArray[np.uint8], dlib: TorchBackbone) -> None:
+    engine = load(name, "dlib-pfe")
+    assert isinstance(engine, Engine)
+    assert engine.spec == dlib.spec
+    assert engine.precision == ENGINES[name].precision
+    assert engine.own_threads == (name in ON_FILES)
+    mine, theirs = engine(faces[:5]), dlib(faces[:5])
+    tolerance = 1e-4 if engine.precision == "float32" else 0.2
+    torch.testing.assert_close(mine.feature_map, theirs.feature_map, atol=tolerance, rtol=0.0)
+    torch.testing.assert_close(mine.mean.norm(dim=1), torch.ones(5))
+    assert float((mine.mean * theirs.mean).sum(1).min()) >= 0.9999
+    assert {mine.feature_map.dtype, mine.mean.dtype, mine.norm.dtype} == {torch.float32}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", QUICK)
+def test_no_chips(name: str, head: str, load: Load) -> None:
+    engine, none = load(name, head), np.empty((0, 150, 150, 3), np.uint8)
+    output = engine.embed(none)
+    assert output.mean.shape == (0, 128)
+    assert output.log_var.shape == (0, 128 if head == "dlib-pfe" else 1)
+    assert output.norm.shape == (0,)
+    assert engine(none).feature_map.shape == (0, 256, 2, 2)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_wrong_chips(name: str, load: Load) -> None:
+    for chips in (np.zeros((2, 160, 160, 3), np.uint8), np.zeros((2, 150, 150, 3), np.float32)):
+        with pytest.raises(InputError, match=r"\(N, 150, 150, 3\)"):
+            load(name, "dlib-pfe").embed(chips)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_chips_in_any_memory(name: str, load: Load, faces: NDArray[np.uint8]) -> None:
+    engine, chips = load(name, "dlib-pfe"), faces[:4].copy()
+    expected = engine.embed(chips)
+    turned = np.ascontiguousarray(chips[..., ::-1])[..., ::-1]
+    chips.flags.writeable = False
+    for given in (chips, turned, np.asfortranarray(chips)):
+        np.testing.assert_array_equal(engine.embed(given).log_var, expected.log_var)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_many_threads_and_repeats_give_the_same(name: str, load: Load, faces: NDArray[np.uint8]) -> None:
+    engine = load(name, "dlib-pfe")
+    parts = [faces[start : start + 8] for start in range(0, 32, 8)]
+    alone = [engine.embed(part) for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engine.embed, parts * 2))
+    for one, other in zip(alone * 2, together, strict=True):
+        assert parity(other, one, "float32").cosine_distance <= 1e-5
+        np.testing.assert_allclose(other.norm, one.norm, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_embeddings_can_be_mixed_with_an_embedders(
+    name: str, load: Load, faces: NDArray[np.uint8], dlib: TorchBackbone
+) -> None:
+    engine, ids = load(name, "dlib-pfe"), [str(i) for i in range(8)]
+    plain = Embedder(dlib, load_head(head_path("dlib-pfe")), aligned=True)
+    theirs, mine = plain.embed_chips(faces[:8], ids), embeddings(engine, faces[:8], ids)
+    assert {key: value for key, value in mine.meta.items() if key not in ("precision", "engine")} == {
+        key: value for key, value in theirs.meta.items() if key in mine.meta and key not in ("precision", "engine")
+    }
+    assert mine.meta["engine"] == name
+    mixed, expected = score_pairs(mine, theirs, "mls"), score_pairs(theirs, theirs, "mls")
+    np.testing.assert_allclose(mixed, expected, rtol=2e-2)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_embedder_takes_it(name: str, load: Load, faces: NDArray[np.uint8], dlib: TorchBackbone) -> None:
+    head, ids = load_head(head_path("dlib-pfe")), list("abcd")
+    engine = load(name, "dlib-pfe")
+    mine = Embedder(engine, head, aligned=True).embed_chips(faces[:4], ids)
+    np.testing.assert_allclose(mine.log_var, engine.embed(faces[:4]).log_var, atol=1e-4)
+    assert mine.meta["precision"] == engine.precision
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_a_head_that_moves_the_mean(
+    name: str, dlib: TorchBackbone, faces: NDArray[np.uint8], load: Load, untrained: MakeHead
+) -> None:
+    load(name, "dlib-pfe")
+    head = untrained(dlib.spec, MovingConfig(dlib.spec.feature_shape, dlib.spec.dim))
+    reference, engine = load_engine("torch", head, dlib), load_engine(name, head, dlib)
+    agree(engine, reference, faces)
+    frozen, moved = engine(faces).mean.numpy(), engine.embed(faces).mean
+    assert float((frozen * moved).sum(1).max()) < 0.999
+    assert engine.papers.meta("float32", name)["mean"] == head.sha256
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_an_onnx_backbone_gets_its_head(
+    name: str,
+    load: Load,
+    lfw_chips: MakeChips,
+    untrained: MakeHead,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load(name, "dlib-pfe")
+    if not (shared_data / "backbones" / "mobilefacenet_arcface.onnx").is_file():
+        pytest.skip("mobilefacenet_arcface.onnx is missing")
+    monkeypatch.setenv("FACEUNC_DATA", str(shared_data))
+    backbone = load_onnx(SPEC_FILE)
+    head = untrained(backbone.spec, PFEConfig(backbone.spec.feature_shape, backbone.spec.dim, norm=True))
+    engine, reference = load_engine(name, head, backbone), load_engine("torch", head, backbone)
+    chips = lfw_chips(backbone.spec, 16)
+    if name == "openvino-bf16":  # this network loses more: faceunc bench says so and does not choose it
+        found = parity(engine.embed(chips), reference.embed(chips), "bfloat16")
+        assert 1e-4 < found.cosine_distance < 1e-2
+        assert not found.passes
+        return
+    for count in (1, 3, 32):
+        agree(engine, reference, chips[:count])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torch-bf16", *ON_FILES])
+def test_facenet_without_weights(name: str, load: Load, lfw_chips: MakeChips, untrained: MakeHead) -> None:
+    from facenet_pytorch import InceptionResnetV1
+
+    load(name, "dlib-pfe")
+    torch.manual_seed(0)
+    backbone = module_backbone(InceptionResnetV1(), facenet_spec("facenet-random"), "block8", "last_bn")
+    head = untrained(backbone.spec, PFEConfig(backbone.spec.feature_shape, backbone.spec.dim))
+    chips = lfw_chips(backbone.spec, 4)
+    agree(load_engine(name, head, backbone), load_engine("torch", head, backbone), chips)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, kind in ENGINES.items() if kind.runtime == "compile"])
+def test_compiled(name: str, load: Load, faces: NDArray[np.uint8]) -> None:
+    engine, reference = load(name, "dlib-pfe"), load("torch", "dlib-pfe")
+    for chips in (faces[:0], faces[:1], faces[:3], faces, np.concatenate([faces, faces[:3]])):
+        assert len(engine.embed(chips).mean) == len(chips)
+        if len(chips):
+            agree(engine, reference, chips)
+
+
+def test_unknown_name(dlib: TorchBackbone) -> None:
+    with pytest.raises(InputError, match=r"engine must be one of torch, .*Got 'tensorrt'"):
+        load_engine("tensorrt", load_head(head_path("dlib-pfe")), dlib)
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_a_missing_package_names_the_extra(name: str, dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, extra = ENGINES[name].modules[-1], ENGINES[name].extra
+    original = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *more: None if n == package else original(n, *more))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"engine {name} needs {package}: pip install 'faceunc\[{extra}\]'"):
+        load_engine(name, load_head(head_path("dlib-pfe")), dlib)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ENGINES.items() if kind.precision == "bfloat16"])
+def test_a_processor_without_bfloat16(name: str, dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(EngineKind, "not_installed", "")
+    with pytest.raises(InputError, match=f"engine {name} needs a processor with bfloat16"):
+        load_engine(name, load_head(head_path("dlib-pfe")), dlib)
+
+
+@pytest.mark.parametrize("name", ["torch", "torch-fused"])
+def test_a_head_of_another_backbone(name: str, dlib: TorchBackbone, tiny: TorchBackbone, untrained: MakeHead) -> None:
+    head = untrained(tiny.spec, PFEConfig(tiny.spec.feature_shape, tiny.spec.dim))
+    with pytest.raises(IncompatibleError, match="was trained on backbone 'tiny'"):
+        load_engine(name, head, dlib)
