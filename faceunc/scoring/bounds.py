@@ -71,7 +71,7 @@ def bound_rows(
     factors = np.column_stack([w, largest, budget, np.ones(len(w))]).astype(np.float32)
     square, own = np.vecdot(w, w).astype(np.float64), largest * budget
     # Sums of n products in float32 (Higham, Accuracy and Stability, section 3.1), and factors that are rounded
-    # themselves; twice what the analysis asks for.
+    # themselves; what cancels inside the columns' last factor is carried by _SCORE_ERROR.
     rounding = 2.0 * (dims + 16) * 2.0**-24
     slack = rounding * (np.linalg.norm(factors, axis=1) * columns.longest + square + np.abs(own))
     return factors, (square - own - slack).astype(np.float32)

@@ -104,19 +104,18 @@ def score_blocks(first: Embeddings, second: Embeddings) -> Iterator[tuple[slice,
 
 def score_histogram(
     first: Embeddings,
-    second: Embeddings,
+    second: Embeddings | None,
     person1: ArrayLike,
-    person2: ArrayLike,
+    person2: ArrayLike | None = None,
     edges: NDArray[np.float32] | None = None,
-    same_set: bool = False,
 ) -> ScoreHistogram:
     """Genuine and impostor MLS counted in bins, for a ROC without stored scores; see :func:`mls_histogram`.
 
     Raises:
         IncompatibleError, ValueError: as :func:`score_pairs` and :func:`mls_histogram`.
     """
-    _check(first, second, "mls")
-    return mls_histogram(first, second, person1, person2, edges, same_set=same_set)
+    _check(first, first if second is None else second, "mls")
+    return mls_histogram(first, second, person1, person2, edges)
 
 
 def top_k(probes: Embeddings, gallery: Embeddings, k: int, score: str = "mls") -> TopK:

@@ -49,8 +49,10 @@ class ScoreHistogram:
         """(TAR, FMR reached, threshold) at the lowest edge whose FMR is at most ``target``.
 
         Raises:
-            ValueError: not even the highest edge has so low an FMR, or there are no impostor scores.
+            ValueError: not even the highest edge has so low an FMR, or there are no scores of one kind.
         """
+        if not self.impostor.sum() or not self.genuine.sum():
+            raise ValueError("both genuine and impostor scores must have been counted.")
         good = np.flatnonzero(self.fmr <= target)
         if not len(good):
             raise ValueError(f"FMR at the highest edge is {self.fmr[-1]:g}: above {target:g}; use higher edges.")
@@ -59,31 +61,33 @@ class ScoreHistogram:
 
 def mls_histogram(
     first: Embeddings,
-    second: Embeddings,
+    second: Embeddings | None,
     person1: ArrayLike,
-    person2: ArrayLike,
+    person2: ArrayLike | None = None,
     edges: Floats | None = None,
     bins: int = 65_536,
-    same_set: bool = False,
 ) -> ScoreHistogram:
-    """Count the MLS of every row of ``first`` against every row of ``second``.
+    """Count the MLS of every row of ``first`` against every row of ``second``; with None, of each pair of different
+    rows of ``first`` once.
 
     Args:
         person1, person2: (N,), (M,) whole numbers: who is on each photograph; equal ones make a pair genuine.
         edges: equally spaced thresholds; None puts ``bins`` of them around the scores of a sample of pairs, half as
             far again to each side. Whatever lies outside is counted there.
-        same_set: both sides are one set: count each pair of different rows once (i < j).
 
     Returns:
-        Exact counts, the same in every run. Memory: the counts and a block of scores a thread.
+        Exact counts, the same in every run. Memory: for each thread one block of scores and the counts.
 
     Raises:
-        ValueError: lengths that do not fit, edges that are not equally spaced, other sides than one set.
+        ValueError: lengths that do not fit, edges that are not equally spaced, one of ``second`` and ``person2``
+            without the other, scores that are not finite.
     """
-    codes = _codes(first, person1), _codes(second, person2)
-    if same_set and len(first) != len(second):
-        raise ValueError(f"same_set needs one set on both sides. Got {len(first)} and {len(second)} rows instead.")
-    pairs = make_pairs(first, second)
+    one_set = second is None
+    if one_set != (person2 is None):
+        raise ValueError("second and person2 must be given together, or neither.")
+    other, codes1 = first if second is None else second, _codes(first, person1)
+    codes2 = codes1 if person2 is None else _codes(other, person2)
+    pairs = make_pairs(first, other)
     edges = _pilot_edges(pairs, bins) if edges is None else _checked_edges(edges)
     counts = np.zeros((2, len(edges) + 1), np.int64)
     lock = threading.Lock()
@@ -92,12 +96,14 @@ def mls_histogram(
         from faceunc.scoring.kernel_count import count_scores
 
         own = np.zeros_like(counts)
-        first_row = rows.start - columns.start if same_set else -scores.size
-        count_scores(scores, codes[0][rows], codes[1][columns], edges, first_row, own)
+        first_row = rows.start - columns.start if one_set else -scores.size
+        bad = count_scores(scores, codes1[rows], codes2[columns], edges, first_row, own)
+        if bad:
+            raise ValueError(f"scores must be finite. Got {bad} NaN in rows {rows.start} to {rows.stop - 1} instead.")
         with lock:
             np.add(counts, own, out=counts)
 
-    for_each_strip(pairs, count, upper=same_set)
+    for_each_strip(pairs, count, upper=one_set)
     return ScoreHistogram(edges, counts[0], counts[1])
 
 
@@ -110,8 +116,8 @@ def _codes(side: Embeddings, person: ArrayLike) -> Counts:
 
 def _checked_edges(edges: Floats) -> Floats:
     values = np.asarray(edges, np.float32)
-    steps = np.diff(values.astype(np.float64))
-    if values.ndim != 1 or len(values) < 2 or not (steps > 0).all() or np.ptp(steps) > 1e-2 * steps.mean():
+    steps = np.diff(values.astype(np.float64)) if values.ndim == 1 and len(values) > 1 else np.zeros(1)
+    if not (steps > 0).all() or np.ptp(steps) > 1e-2 * steps.mean() + 2 * _ulp(values):
         raise ValueError("edges must be (B + 1,), B >= 1, increasing and equally far apart.")
     return values
 
@@ -120,15 +126,17 @@ def _pilot_edges(pairs: Pairs, bins: int) -> Floats:
     """Equal bins around the scores of evenly spread rows of both sides."""
     if bins < 1:
         raise ValueError(f"bins must be at least 1. Got {bins} instead.")
-    sides = [
-        side[np.unique(np.linspace(0, len(side) - 1, _PILOT).astype(int))]
-        for side in (pairs.rows, pairs.columns)
-        if len(side)
-    ]
-    scores = mls_matrix(sides[0], sides[1]) if len(sides) == 2 else np.zeros((1, 1), np.float32)
-    low, high = float(scores.min()), float(scores.max())
-    margin = max(0.5 * (high - low), 1.0)
-    return np.linspace(low - margin, high + margin, bins + 1).astype(np.float32)
+    rows, columns = (side[_spread(len(side))] for side in (pairs.rows, pairs.columns))
+    scores = mls_matrix(rows, columns)
+    scores = scores[np.isfinite(scores)] if scores.size else np.zeros(1, np.float32)
+    low, high = (float(scores.min()), float(scores.max())) if scores.size else (0.0, 0.0)
+    ends = np.array([low - 0.5 * (high - low) - 1.0, high + 0.5 * (high - low) + 1.0], np.float32)
+    width = max(float(ends[1]) - float(ends[0]), 4 * bins * _ulp(ends))  # neighbours must differ in float32
+    return (np.linspace(0.0, width, bins + 1) + float(ends[0])).astype(np.float32)
+
+
+def _ulp(values: Floats) -> float:
+    return float(np.spacing(np.abs(values).max()))
 
 
 def _spread(count: int) -> NDArray[np.int64]:

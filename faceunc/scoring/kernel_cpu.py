@@ -8,19 +8,20 @@ tile, its neighbours or the number of threads, and is the same both ways round.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from faceunc.scoring.compiled import compiled
 from faceunc.scoring.kernel_terms import BIAS, LN2, add_fractions, log_mantissa, split
 from faceunc.scoring.packed import FEW, GROUP, LANES
 
 Floats = NDArray[np.float32]
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 # Products and sums may be fused; nothing may be reordered.
-_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
-Kernel = Callable[[Floats, Floats, Floats, np.float32, int, Floats], None]
+_fused = compiled(fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+Kernel = Callable[[Floats, Floats, Floats, float, int, Floats], None]
 
 
 def per_dimension(lanes: int) -> Kernel:
@@ -34,8 +35,8 @@ def per_dimension(lanes: int) -> Kernel:
     # Unsigned: numba then needs no test for negative positions, without which the loops would not become vectors.
     l1, l2, l3, l4, l5, l6, l7 = (np.uint64(k * lanes) for k in range(1, 8))
 
-    @_compiled
-    def kernel(mean: Floats, variance: Floats, tiles: Floats, constant: np.float32, filled: int, out: Floats) -> None:
+    @_fused
+    def kernel(mean: Floats, variance: Floats, tiles: Floats, constant: float, filled: int, out: Floats) -> None:
         rows, dims = mean.shape
         # side by side for the lanes: sum of fractions, mantissa of the product, its exponent
         state = np.empty(4 * lanes, np.float32)
@@ -71,7 +72,7 @@ def per_dimension(lanes: int) -> Kernel:
                     logs = np.float64(log_mantissa(state[l1 + j])) + np.float64(state[l2 + j] - bias) * LN2
                     result[j] = np.float32(constant - 0.5 * (np.float64(state[j]) + logs))
 
-    return kernel
+    return cast(Kernel, kernel)
 
 
 def scalar(lanes: int) -> Kernel:
@@ -80,8 +81,8 @@ def scalar(lanes: int) -> Kernel:
     so that close pairs keep their digits."""
     l1, l2, l3 = (np.uint64(k * lanes) for k in range(1, 4))
 
-    @_compiled
-    def kernel(mean: Floats, variance: Floats, tiles: Floats, constant: np.float32, filled: int, out: Floats) -> None:
+    @_fused
+    def kernel(mean: Floats, variance: Floats, tiles: Floats, constant: float, filled: int, out: Floats) -> None:
         rows, dims = mean.shape
         state = np.empty(2 * lanes, np.float32)
         count = np.float64(dims - filled)
@@ -109,10 +110,11 @@ def scalar(lanes: int) -> Kernel:
                     logs = count * (np.float64(log_mantissa(mantissa)) + np.float64(exponent - np.float32(BIAS)) * LN2)
                     result[j] = np.float32(constant - 0.5 * (np.float64(state[j]) / np.float64(total) + logs))
 
-    return kernel
+    return cast(Kernel, kernel)
 
 
 mls_per_dimension, mls_scalar = per_dimension(LANES), scalar(LANES)
 """For whole blocks."""
 few_per_dimension, few_scalar = per_dimension(FEW), scalar(FEW)
-"""For columns that are gathered one by one. A pair has the same score from either."""
+"""For columns that are gathered one by one. A pair has the same score from either: the tests hold it, on each machine
+that they run on."""

@@ -80,6 +80,9 @@ def mls_matrix_cuda(first: Embeddings, second: Embeddings) -> NDArray[np.float32
     if not cuda.is_available():
         raise InputError("mls_matrix_cuda needs a CUDA device (or NUMBA_ENABLE_CUDASIM=1), found none")
     pairs = make_pairs(first, second)
+    shared = pairs.rows.log_var.shape[1] == 1
+    kernel = cuda.jit(scalar if shared else per_dimension)
+    dims = slice(0, first.dim if shared else None)
     out = np.empty((len(first), len(second)), np.float32)
     for columns in slices(len(second), _COLUMNS):
         for rows in slices(len(first), _ROWS):
@@ -87,12 +90,9 @@ def mls_matrix_cuda(first: Embeddings, second: Embeddings) -> NDArray[np.float32
                 out[rows, columns] = plain_block(pairs.rows, pairs.columns, rows, columns)
                 continue
             one, two = pack_rows(pairs.rows, rows, pairs.scaling), pack_rows(pairs.columns, columns, pairs.scaling)
-            shared = one[1].shape[1] == 1 and one[0].shape[1] > 1
-            dims = slice(0, first.dim if shared else None)
             mean, variance = (cuda.to_device(np.ascontiguousarray(x[:, dims])) for x in one)
             means, variances = (cuda.to_device(np.ascontiguousarray(x[:, dims].T)) for x in two)
             result = cuda.device_array((mean.shape[0], means.shape[1]), np.float32)
-            kernel = cuda.jit(scalar if shared else per_dimension)
             grid = (math.ceil(result.shape[0] / _BLOCK[0]), math.ceil(result.shape[1] / _BLOCK[1]))
             kernel[grid, _BLOCK](mean, variance, means, variances, pairs.scaling.constant, result)
             out[rows, columns] = result.copy_to_host()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from faceunc.scoring.compiled import compiled
 from faceunc.scoring.kernel_cpu import few_per_dimension, few_scalar
 from faceunc.scoring.packed import FEW
 
@@ -16,7 +16,7 @@ _STEP = np.uint64(FEW)
 _RUN = 64  # columns that are ruled out together
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def insert(score: np.float32, position: int, best: Floats, index: Ints) -> None:
     """Put one score among the best of its row, which are sorted from high to low, if it is higher than the last.
 
@@ -31,7 +31,7 @@ def insert(score: np.float32, position: int, best: Floats, index: Ints) -> None:
     best[place], index[place] = score, position
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def keep_best(scores: Floats, first_position: int, best: Floats, index: Ints) -> None:
     """Offer every score of a block (I, J) to the best (I, k) of its row."""
     for i in range(scores.shape[0]):
@@ -40,13 +40,13 @@ def keep_best(scores: Floats, first_position: int, best: Floats, index: Ints) ->
                 insert(scores[i, j], first_position + j, best[i], index[i])
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def search_survivors(
     margin: Floats,
     least: Floats,
     rows: Side,
     columns: Side,
-    constant: np.float32,
+    constant: float,
     filled: int,
     first: int,
     best: Floats,
@@ -88,7 +88,7 @@ def search_survivors(
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _any_reaches(bounds: Floats, needed: np.float32) -> bool:
     hits = 0  # counted, not searched: a loop without exit becomes vectors
     for j in range(len(bounds)):
@@ -96,23 +96,21 @@ def _any_reaches(bounds: Floats, needed: np.float32) -> bool:
     return hits > 0
 
 
-@njit(nogil=True, cache=True)
-def _score_held(
-    mean: Floats, variance: Floats, tile: Floats, constant: np.float32, filled: int, scores: Floats
-) -> None:
-    if variance.shape[1] == 1 and mean.shape[1] > 1:
+@compiled()
+def _score_held(mean: Floats, variance: Floats, tile: Floats, constant: float, filled: int, scores: Floats) -> None:
+    if variance.shape[1] == 1:
         few_scalar(mean, variance, tile, constant, filled, scores)
     else:
         few_per_dimension(mean, variance, tile, constant, filled, scores)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _insert_held(scores: Floats, columns: Ints, held: int, first: int, best: Floats, index: Ints) -> None:
     for lane in range(held):
         insert(scores[lane], first + columns[lane], best, index)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _put(mean: Floats, variance: Floats, tile: Floats, lane: int) -> None:
     """One column into a lane of a tile, laid out as the kernels want it."""
     place = np.uint64(lane)  # unsigned, as in kernel_cpu

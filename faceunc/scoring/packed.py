@@ -62,7 +62,8 @@ def find_scaling(first: Embeddings, second: Embeddings) -> Scaling | None:
 def _spans(log_var: Floats) -> Iterator[tuple[float, float]]:
     for start in range(0, len(log_var), _SCAN):
         part = log_var[start : start + _SCAN]
-        yield float(part.min()), float(part.max())
+        if part.size:  # NaN is passed over: it stays NaN in the scores
+            yield float(np.fmin.reduce(part, axis=None)), float(np.fmax.reduce(part, axis=None))
 
 
 def pack_rows(side: Embeddings, rows: slice, scaling: Scaling) -> tuple[Floats, Floats]:

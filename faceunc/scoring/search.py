@@ -41,14 +41,14 @@ class TopK:
 def mls_top_k(probes: Embeddings, gallery: Embeddings, k: int, bounds: bool = True) -> TopK:
     """The k galleries with the highest MLS (paper's form, nats) for every probe.
 
-    Exact: the same scores and positions as from the whole matrix, with bounds or without. Memory is that of the result
-    and of one block, whatever the sizes; a memory-mapped gallery is read once, piece by piece.
+    Exact: the scores and positions that sorting :func:`mls_blocks` would give, with bounds or without. Memory is that
+    of the result and of two pieces of 8,192 columns, whatever the sizes; a memory-mapped gallery is read by pieces.
 
     Args:
         bounds: rule pairs out by :mod:`.bounds`; False scores every pair.
 
     Raises:
-        ValueError: k below 1 or above the gallery's size, sides of different D.
+        ValueError: k below 1 or above the gallery's size, sides of different D, numbers that are not finite.
     """
     check_k(k, gallery)
     pairs = make_pairs(probes, gallery)
@@ -76,7 +76,7 @@ class _State:
     index: Ints
     wait: Ints  # pieces of the gallery that a block of probes still scores in full
     patience: Ints  # how many after the next failure of the bounds: doubled each time
-    margin: torch.Tensor  # one block of bounds, used again and again
+    margin: Floats  # one block of bounds, used again and again
     scored: int = 0
 
     @staticmethod
@@ -84,7 +84,7 @@ class _State:
         blocks = -(-probes // _ROWS)
         best = np.full((probes, k), -np.inf, np.float32)
         wait, patience = np.zeros(blocks, np.int64), np.full(blocks, 4, np.int64)
-        return _State(best, np.full((probes, k), -1, np.int64), wait, patience, torch.empty(_ROWS, _COLUMNS))
+        return _State(best, np.full((probes, k), -1, np.int64), wait, patience, np.empty(_ROWS * _COLUMNS, np.float32))
 
     def part(self, rows: slice, part: slice) -> tuple[Floats, Ints]:
         """Views of best and index for a part of a block of probes."""
@@ -110,13 +110,24 @@ def _piece(pairs: Pairs, columns: slice, bounds: bool) -> _Piece | None:
     if pairs.scaling is None:
         return None
     packed = pack_rows(pairs.columns, columns, pairs.scaling)
+    _check_finite("gallery", packed, columns)
     return _Piece(columns.start, pairs.scaling, packed, bound_columns(*packed, pairs.scaling.dim) if bounds else None)
+
+
+def _check_finite(side: str, packed: Packed, rows: slice) -> None:
+    """A row that is not a number would be nowhere in the result."""
+    good = np.isfinite(packed[0]).all(1) & np.isfinite(packed[1]).all(1)
+    if not good.all():
+        raise ValueError(
+            f"{side} must be finite. Got NaN or infinity in row {rows.start + int(np.argmin(good))} instead."
+        )
 
 
 def _search(pairs: Pairs, piece: _Piece, state: _State, pool: ThreadPoolExecutor) -> None:
     """All probes in one piece of the gallery."""
     for block, rows in enumerate(slices(len(pairs.rows), _ROWS)):
         packed = pack_rows(pairs.rows, rows, piece.scaling)
+        _check_finite("probes", packed, rows)
         unfilled = bool((state.index[rows, -1] < 0).any())
         if piece.bound is None or unfilled or state.wait[block] > 0:
             state.wait[block] = max(0, state.wait[block] - 1)
@@ -148,10 +159,11 @@ def _score_survivors(
     """Returns how many were scored."""
     from faceunc.scoring.kernel_topk import search_survivors
 
-    scaling, constant = piece.scaling, np.float32(piece.scaling.constant)
+    scaling, constant = piece.scaling, piece.scaling.constant
     factors, least = bound_rows(*packed, state.best[rows, -1], scaling, bound)
-    product = state.margin[: len(factors), : len(bound.factors)]
-    margin = torch.mm(torch.from_numpy(factors), torch.from_numpy(bound.factors).T, out=product).numpy()
+    shape = len(factors), len(bound.factors)
+    margin = state.margin[: shape[0] * shape[1]].reshape(shape)
+    np.matmul(factors, bound.factors.T, out=margin)  # numpy's, for torch may be set to multiply less exactly
 
     def work(part: slice) -> int:
         chosen = packed[0][part], packed[1][part]
@@ -192,7 +204,15 @@ def cosine_top_k(probes: Embeddings, gallery: Embeddings, k: int) -> TopK:
 
 def _cosine_blocks(probes: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice, slice, Floats]]:
     for columns in slices(len(gallery), _COLUMNS):
-        right = torch.from_numpy(np.array(gallery.mean[columns], np.float32)).T
+        right = _directions("gallery", gallery, columns).T
         for rows in slices(len(probes), _ROWS):
-            product = torch.from_numpy(np.array(probes.mean[rows], np.float32)) @ right
-            yield rows, columns, product.clamp(-1.0, 1.0).numpy()
+            product = _directions("probes", probes, rows) @ right
+            yield rows, columns, np.clip(product, -1.0, 1.0, out=product)
+
+
+def _directions(side: str, embeddings: Embeddings, rows: slice) -> Floats:
+    """Means of length 1, as :func:`faceunc.scoring.cosine_score` makes them."""
+    mean = np.asarray(embeddings.mean[rows], np.float32)
+    _check_finite(side, (mean, mean), rows)
+    found: Floats = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-8))
+    return found

@@ -25,6 +25,7 @@ from faceunc.backbones.base import Backbone
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.errors import ImageError
 from faceunc.images.align import align_face
+from faceunc.images.detect_workers import in_order
 from faceunc.images.landmarks import Landmarks
 from faceunc.images.photos import PhotoSet
 from faceunc.images.read import read_image
@@ -32,6 +33,7 @@ from faceunc.images.views import View, sharpness
 from faceunc.progress import bar
 from faceunc.storage import atomic_write, output_errors
 
+_Rows = dict[str, NDArray[np.floating]]
 _BATCH = 64
 PIXELS_VERSION = "1"  # raise it when alignment or degradations change the pixels of a view
 
@@ -92,19 +94,29 @@ class FeatureSource:
         return {view: writer.read() for view, writer in writers.items()}
 
     def _compute(self, writers: dict[View, _ViewWriter], show: bool | None) -> None:
-        first = min(writer.done for writer in writers.values())
+        """Batches side by side, one a thread from the files to the features: nothing waits for anything but cores."""
+        stored = {view: writer.done for view, writer in writers.items()}
+        starts = range(min(stored.values()), len(self.photos), _BATCH)
         name = f"embed {len(writers)} view(s), {self.backbone.spec.name}"
-        with bar(name, len(self.photos), initial=first, show=show) as progress:
+
+        def embed(start: int) -> dict[View, _Rows]:
+            return self._embed(start, [view for view, done in stored.items() if done <= start])
+
+        with bar(name, len(self.photos), initial=starts.start, show=show) as progress:
             try:
-                for start, chips in self.chips(list(writers), _BATCH, first):
-                    for column, writer in enumerate(writers.values()):
-                        if writer.done <= start:
-                            batch = np.stack([row[column] for row in chips])
-                            writer.write(start, batch, self.backbone)
-                    progress.update(len(chips))
+                for start, made in zip(starts, in_order(embed, starts), strict=True):
+                    for view, rows in made.items():
+                        writers[view].write(start, rows)
+                    progress.update(min(_BATCH, len(self.photos) - start))
             finally:
                 for writer in writers.values():
                     writer.commit()
+
+    def _embed(self, start: int, views: Sequence[View]) -> dict[View, _Rows]:
+        """The arrays of one batch of photographs in each view."""
+        rows = range(start, min(start + _BATCH, len(self.photos)))
+        columns = zip(*(self._views_of(row, views) for row in rows), strict=True)
+        return {view: _rows_of(np.stack(chips), self.backbone) for view, chips in zip(views, columns, strict=True)}
 
     def chips(
         self, views: Sequence[View], batch: int, first: int = 0
@@ -138,6 +150,13 @@ class FeatureSource:
         return [view.apply(chip, name) for view in views]
 
 
+def _rows_of(chips: NDArray[np.uint8], backbone: Backbone) -> _Rows:
+    """What is stored of these chips, by the names of :class:`Features`."""
+    output = backbone(chips)
+    values = {name: getattr(output, name).numpy() for name in ("mean", "feature_map", "norm")}
+    return {**values, "sharpness": np.array([sharpness(chip) for chip in chips], np.float32)}
+
+
 def _reserve(path: Path) -> None:
     """Take the disk space of a mapped file now: a full disk found while writing to the map would kill the process."""
     with path.open("rb+") as file:
@@ -166,19 +185,12 @@ class _ViewWriter:
         except (OSError, ValueError, KeyError, TypeError, EOFError):  # EOFError: an empty .npy
             return 0
 
-    def write(self, start: int, chips: NDArray[np.uint8], backbone: Backbone) -> None:
-        """Embed one batch and store its rows."""
+    def write(self, start: int, rows: _Rows) -> None:
+        """Store the arrays of one batch."""
         if not self._arrays:
             self._open()
-        output = backbone(chips)
-        stop = start + len(chips)
-        values = {
-            "mean": output.mean.numpy(),
-            "feature_map": output.feature_map.numpy(),
-            "norm": output.norm.numpy(),
-            "sharpness": np.array([sharpness(chip) for chip in chips], np.float32),
-        }
-        for name, value in values.items():
+        stop = start + len(rows["mean"])
+        for name, value in rows.items():
             self._arrays[name][start:stop] = value
         self.done = stop
         if self.done == self.rows or (self.done // _BATCH) % 16 == 0:

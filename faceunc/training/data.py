@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +54,16 @@ class TrainingData:
 
 
 def training_data(source: FeatureSource, views: Sequence[View], head: Head, show: bool | None = None) -> TrainingData:
-    """Load (or compute) the features of ``views`` and pool them as ``head`` does."""
+    """Load (or compute) the features of ``views`` and pool them as ``head`` does.
+
+    The cache is read by memory map, a block at a time: beyond what is returned, memory is one block.
+    """
     features = source.features(views, show)
     people, person = np.unique(source.photos.identities, return_inverse=True)
     degradations = [[view.degradation(name) for name in source.photos.ids] for view in views]
     return TrainingData(
-        pooled=torch.stack([pool_features(features[view], head) for view in views]),
-        mean=torch.stack([torch.from_numpy(np.array(features[view].mean)) for view in views]),
+        pooled=_pooled([features[view] for view in views], head),
+        mean=torch.from_numpy(np.stack([features[view].mean for view in views])),
         person=person.astype(np.int64),
         people=people.tolist(),
         usable=source.landmarks.state == 0,
@@ -73,15 +76,28 @@ def training_data(source: FeatureSource, views: Sequence[View], head: Head, show
     )
 
 
-@torch.no_grad()
+def _pooled(features: Sequence[Features], head: Head) -> Tensor:
+    """Each view pooled, straight into the tensor (V, N, P) that training reads."""
+    views: Tensor | None = None
+    for number, view in enumerate(features):
+        for rows, block in _pooled_blocks(view, head):
+            if views is None:
+                views = torch.empty(len(features), len(view), block.shape[1], dtype=block.dtype)
+            views[number, rows] = block
+    if views is None:
+        raise ValueError("features must be of at least one view of one photograph. Got none instead.")
+    return views
+
+
 def pool_features(features: Features, head: Head) -> Tensor:
     """The head's fixed pooling over a whole view, block by block: (N, P); float16 where nothing was pooled away."""
+    return _pooled([features], head)[0]
+
+
+@torch.no_grad()
+def _pooled_blocks(features: Features, head: Head) -> Iterator[tuple[slice, Tensor]]:
     keep = torch.float16 if head.keeps_map else torch.float32
-    blocks = [
-        head.pool(
-            torch.from_numpy(features.feature_map[start : start + _BLOCK].astype(np.float32)),
-            torch.from_numpy(np.array(features.norm[start : start + _BLOCK])),
-        ).to(keep)
-        for start in range(0, len(features), _BLOCK)
-    ]
-    return torch.cat(blocks)
+    for start in range(0, len(features), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        feature_map = torch.from_numpy(features.feature_map[rows].astype(np.float32))
+        yield rows, head.pool(feature_map, torch.from_numpy(np.array(features.norm[rows]))).to(keep)

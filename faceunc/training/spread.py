@@ -7,17 +7,16 @@ score separates the held-out people best: a rescaling of the kind that PFE's fol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from faceunc.embeddings import Embeddings
 from faceunc.heads.build import SingleHead
-from faceunc.metrics.verification import tar_at_far
-from faceunc.scoring.mls import mutual_likelihood_score
+from faceunc.metrics.sorted_scores import sort_scores
+from faceunc.scoring.all_pairs import mls_matrix
 from faceunc.training.data import TrainingData
 
 CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
@@ -39,13 +38,13 @@ def fit_spread(head: SingleHead, data: TrainingData, people: list[str], seed: in
     person = data.person[rows]
     different = ~np.eye(len(rows), dtype=bool)
     same = (person[:, None] == person[None, :])[different]
-    sides = list(_sides(head, data, rows, seed))
-    centre = float(torch.cat([log_var for _, log_var in sides]).mean())
+    clean, other, third = _sides(head, data, rows, seed)
+    centre = float(np.concatenate([side.log_var for side in (clean, other, third)]).mean())
     criterion = {}
     for spread in CANDIDATES:
-        stretched = [(mean, centre + spread * (log_var - centre)) for mean, log_var in sides]
-        matrices = [_all_pairs(stretched[0], stretched[1]), _all_pairs(stretched[1], stretched[2])]
-        fnmr = [1.0 - tar_at_far(m[different], same, target).tar for m in matrices for target in TARGETS]
+        matrices = [_all_pairs(*sides, spread, centre) for sides in ((clean, other), (other, third))]
+        scores = [sort_scores(matrix[different], same) for matrix in matrices]
+        fnmr = [1.0 - one.tar_at_far(target).tar for one in scores for target in TARGETS]
         criterion[spread] = float(np.exp(np.mean(np.log(np.maximum(fnmr, 1e-4)))))
     best = min(CANDIDATES, key=lambda spread: (criterion[spread], spread))
     head.config = replace(head.config, spread=best, centre=centre)
@@ -61,20 +60,19 @@ def _photographs(data: TrainingData, people: list[str], seed: int) -> NDArray[np
 
 
 @torch.no_grad()
-def _sides(head: SingleHead, data: TrainingData, rows: NDArray[np.int64], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(mean, log_var) of the first view, and twice of a random other view of every photograph."""
+def _sides(head: SingleHead, data: TrainingData, rows: NDArray[np.int64], seed: int) -> list[Embeddings]:
+    """The first view, and twice a random other view of every photograph."""
     rng = np.random.default_rng([seed, 5])
     others = [rng.integers(1, len(data.pooled), len(rows)) for _ in range(2)]
-    index = torch.from_numpy(rows)
+    index, sides = torch.from_numpy(rows), []
     for chosen in (np.zeros(len(rows), np.int64), *others):
         view = torch.from_numpy(chosen)
-        yield head.embed(data.pooled[view, index].float(), data.mean[view, index])
+        mean, log_var = head.embed(data.pooled[view, index].float(), data.mean[view, index])
+        sides.append(Embeddings(mean.numpy(), log_var.numpy(), [str(row) for row in rows]))
+    return sides
 
 
-def _all_pairs(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> NDArray[np.float32]:
-    (mean1, var1), (mean2, var2) = left, right
-    blocks = [
-        mutual_likelihood_score(mean1[i : i + 32, None], var1[i : i + 32, None], mean2[None], var2[None])
-        for i in range(0, len(mean1), 32)
-    ]
-    return torch.cat(blocks).numpy()
+def _all_pairs(left: Embeddings, right: Embeddings, spread: float, centre: float) -> NDArray[np.float32]:
+    """MLS of everything against everything, log_var stretched by ``spread``."""
+    one, other = (replace(side, log_var=centre + spread * (side.log_var - centre)) for side in (left, right))
+    return mls_matrix(one, other)

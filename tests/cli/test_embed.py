@@ -128,3 +128,11 @@ def test_killed_run_goes_on(
     np.testing.assert_allclose(a.log_var, b.log_var, atol=1e-5)
     for name in ("photos.csv", "failures.csv"):
         assert len(rows(killed / name)) == len(rows(whole / name))
+
+
+def test_detector_by_name(tmp_path: Path, tiny_head: Path, bush: list[Path]) -> None:
+    assert embed(bush[:2], tmp_path / "out", tiny_head, "--detector", "mtcnn-fast") == 0
+    meta = Embeddings.load(tmp_path / "out" / "embeddings.safetensors").meta
+    assert meta["detector"] == "mtcnn-fast-largest-40-1280"
+    with pytest.raises(SystemExit):
+        embed(bush[:2], tmp_path / "out", tiny_head, "--detector", "other")

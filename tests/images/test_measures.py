@@ -19,6 +19,7 @@ from faceunc.images.measures import (
     STANDARD_TEMPLATE,
     Measures,
     blockiness,
+    blur_effect,
     flat_share,
     measure_chip,
     measure_face,
@@ -159,3 +160,34 @@ def test_extreme_images(photo: NDArray[np.uint8]) -> None:
     assert math.isnan(far.blockiness)
     assert measure_chip(photo[:31, :31].copy()).brightness > 0
     assert all(math.isnan(getattr(Measures(), field.name)) for field in fields(Measures))
+
+
+@pytest.mark.parametrize("shape", [(132, 104), (40, 61), (7, 5), (4, 30)])
+def test_blur_is_that_of_scikit_image(shape: tuple[int, int], chip: NDArray[np.uint8]) -> None:
+    from skimage import measure
+
+    grey = np.ascontiguousarray(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)[: shape[0], : shape[1]])
+    stripes = np.tile(np.arange(shape[1], dtype=np.uint8) % 3 * 40, (shape[0], 1))  # nothing changes down a column
+    for pixels in (grey, grey // 60 * 60, stripes):
+        assert blur_effect(pixels) == pytest.approx(measure.blur_effect(pixels), abs=1e-9)
+
+
+def test_measures_of_the_chip_by_their_plain_formulas(chip: NDArray[np.uint8]) -> None:
+    grey = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)
+    face = grey[10:142, 23:127]
+    low, high = np.percentile(face, [5, 95])
+    found = measure_chip(chip)
+    assert found.brightness == pytest.approx(face.mean(), rel=1e-12)
+    assert found.contrast == pytest.approx((high - low) / min(face.mean(), 255 - face.mean()), rel=1e-12)
+    assert found.clipped == np.mean((face <= 2) | (face >= 253))
+    ratios = []
+    for pixels in (grey.astype(float), grey.T.astype(float)):
+        step = np.abs(np.diff(pixels, axis=1)).mean(axis=0)
+        phases = [np.median(step[phase::8]) for phase in range(8)]
+        ratios.append(max(phases) / np.median(phases))
+    assert found.blockiness == pytest.approx(np.mean(ratios), rel=1e-6)
+
+
+def test_a_given_chip_saves_the_alignment(photo: NDArray[np.uint8], chip: NDArray[np.uint8]) -> None:
+    points = centre_landmarks(250, 250)
+    assert measure_face(photo, points, 90, chip) == measure_face(photo, points, 90)

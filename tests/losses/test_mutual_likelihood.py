@@ -60,6 +60,31 @@ def test_gradient(width: int) -> None:
     )
 
 
+@pytest.mark.parametrize("width", [1, 4])
+def test_several_networks_at_once(width: int) -> None:
+    mean, log_var, identity, image = batch(width)
+    pairs = genuine_pairs(identity, image)
+    several = torch.stack([log_var, log_var + 0.5, log_var.flip(0)]).requires_grad_()
+    expected = torch.stack([mutual_likelihood_loss(mean, one, pairs) for one in several]).mean()
+    found = mutual_likelihood_loss(mean, several, pairs)
+    assert torch.allclose(found, expected)
+    assert torch.allclose(*(torch.autograd.grad(loss, several)[0] for loss in (found, expected)))
+    assert torch.autograd.gradcheck(
+        lambda m, v: mutual_likelihood_loss(m, v, pairs), (mean.requires_grad_(), several.detach().requires_grad_())
+    )
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize("level", [-80.0, 80.0])
+def test_finite_in_float32_where_it_says_so(width: int, level: float) -> None:
+    mean, log_var, identity, image = batch(width)
+    extreme = torch.full_like(log_var, level).float().requires_grad_()
+    loss = mutual_likelihood_loss(mean.float(), extreme, genuine_pairs(identity, image))
+    (gradient,) = torch.autograd.grad(loss, extreme)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+
+
 def test_least_at_the_derived_variance() -> None:
     mean, _, identity, image = batch(1)
     pairs = genuine_pairs(identity, image)

@@ -11,7 +11,7 @@ import torch
 from made_embeddings import by_kernels, made, oracle
 
 from faceunc.embeddings import Embeddings
-from faceunc.scoring.all_pairs import mls_matrix
+from faceunc.scoring.all_pairs import mls_blocks, mls_matrix
 from faceunc.scoring.embedded import score_blocks, score_matrix, score_pairs
 from faceunc.scoring.packed import find_scaling
 
@@ -63,10 +63,41 @@ def test_variances_too_far_apart_take_the_plain_formula() -> None:
     check(first, second)
 
 
-def test_variances_of_zero_and_not_a_number_stay_visible() -> None:
-    first = made(3, 8, 8, 1e-3, 1e-2, 10)
-    broken = replace(first, log_var=np.full_like(first.log_var, np.nan))
-    assert np.isnan(by_kernels(first, broken)).all()
+@pytest.mark.parametrize("width", [1, 8])
+def test_what_is_not_a_number_stays_visible_and_alone(width: int) -> None:
+    first, second = made(3, 8, width, 1e-3, 1e-2, 10), made(200, 8, width, 1e-3, 1e-2, 11)
+    whole = by_kernels(first, second)
+    second.log_var[5], second.mean[9] = np.nan, np.nan
+    broken = by_kernels(first, second)
+    assert np.isnan(broken[:, [5, 9]]).all()
+    rest = np.delete(np.arange(200), [5, 9])
+    np.testing.assert_array_max_ulp(broken[:, rest], whole[:, rest], maxulp=1)
+
+
+@pytest.mark.parametrize("width", [1, 8])
+def test_infinite_log_variances(width: int) -> None:
+    """A variance of 0 on one side, and of infinity: what the formula gives in float64."""
+    first, second = made(30, 8, width, 1e-3, 1e-2, 12), made(40, 8, width, 1e-3, 1e-2, 13)
+    second.log_var[:20] = -np.inf
+    check(first, second)
+    second.log_var[:20] = np.inf
+    assert (by_kernels(first, second)[:, :20] == np.finfo(np.float32).min).all()
+
+
+@pytest.mark.parametrize("width", [1, 64])
+def test_other_rows_do_not_move_a_score(width: int) -> None:
+    """Whatever scaling the set needs: to one unit in the last place."""
+    both = made(200, 64, width, 1e-4, 1e-3, 14)
+    before = by_kernels(both, both)
+    both.log_var[-1] += 9.0
+    np.testing.assert_array_max_ulp(before[:-1, :-1], by_kernels(both, both)[:-1, :-1], maxulp=1)
+
+
+def test_stopping_early() -> None:
+    blocks = mls_blocks(made(3000, 16, 16, 1e-3, 1e-2, 15), made(9000, 16, 16, 1e-3, 1e-2, 16))
+    rows, columns, scores = next(blocks)
+    assert (rows, columns, scores.shape) == (slice(0, 256), slice(0, 8192), (256, 8192))
+    blocks.close()
 
 
 def test_scalar_against_per_dimension() -> None:

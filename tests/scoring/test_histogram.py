@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_embeddings import by_kernels, crowd, made
@@ -21,7 +23,10 @@ def test_counts_are_numpys(width: int, same_set: bool) -> None:
     wanted = np.triu(np.ones_like(matrix, bool), 1) if same_set else np.ones_like(matrix, bool)
     low, high = np.percentile(matrix, [20, 80])  # so that much lies outside
     edges = np.linspace(low, high, 300).astype(np.float32)
-    found = mls_histogram(first, second, person1, person2, edges, same_set=same_set)
+    if same_set:
+        found = mls_histogram(first, None, person1, edges=edges)
+    else:
+        found = mls_histogram(first, second, person1, person2, edges)
     same = person1[:, None] == person2[None]
     full = np.concatenate([[-np.inf], edges, [np.inf]])
     for counts, kind in ((found.impostor, ~same), (found.genuine, same)):
@@ -35,7 +40,7 @@ def test_roc_is_that_of_the_stored_scores() -> None:
     matrix = by_kernels(both, both)
     upper = np.triu_indices(600, 1)
     scores, same = matrix[upper], (person[:, None] == person[None])[upper]
-    found = score_histogram(both, both, person, person, same_set=True)
+    found = score_histogram(both, None, person)
     tar, far, threshold = found.tar_at_far(0.01)
     exact = tar_at_far(scores, same, 0.01)
     assert abs(tar - exact.tar) < 2e-3
@@ -49,6 +54,24 @@ def test_no_rows() -> None:
     assert found.impostor.sum() == found.genuine.sum() == 0
 
 
+def test_own_edges_serve_a_second_set() -> None:
+    """Also where the scores lie so close together that neighbouring edges are few units of float32 apart."""
+    twins = made(30, 8, 8, 1e-3, 1e-3, 2)
+    for side in (made(40, 512, 1, 1e-2, 1.1e-2, 1), replace(twins, mean=np.repeat(twins.mean[:1], 30, axis=0))):
+        who = np.arange(len(side)) % 3
+        found = mls_histogram(side, None, who)
+        assert (np.diff(found.edges) > 0).all()
+        again = mls_histogram(side, None, who, edges=found.edges)
+        np.testing.assert_array_equal(again.genuine, found.genuine)
+
+
+def test_scores_that_are_not_numbers_are_refused() -> None:
+    both = made(300, 8, 8, 1e-3, 1e-2, 3)
+    both.log_var[7] = np.nan
+    with pytest.raises(ValueError, match="scores must be finite"):
+        mls_histogram(both, both, np.arange(300), np.arange(300))
+
+
 def test_bad_arguments() -> None:
     both = made(4, 3, 3, 1, 2, 0)
     who = np.arange(4)
@@ -56,10 +79,13 @@ def test_bad_arguments() -> None:
         ((both, both, np.arange(3), who), "person must be"),
         ((both, both, who, who.astype(float)), "whole numbers"),
         ((both, both, who, who, np.array([0, 1, 5], np.float32)), "equally far apart"),
+        ((both, both, who, who, np.array([0], np.float32)), "equally far apart"),
+        ((both, None, who, who), "together, or neither"),
+        ((both, both, who), "together, or neither"),
     ):
         with pytest.raises(ValueError, match=text):
             mls_histogram(*arguments)
-    with pytest.raises(ValueError, match="one set on both sides"):
-        mls_histogram(both, both[:2], who, who[:2], same_set=True)
     with pytest.raises(ValueError, match="highest edge is 1"):
         mls_histogram(both, both, who, who, np.array([-1e9, -1e8], np.float32)).tar_at_far(0.5)
+    with pytest.raises(ValueError, match="both genuine and impostor"):
+        mls_histogram(both, None, who).tar_at_far(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -102,3 +103,25 @@ def test_cosine_is_reached_by_name() -> None:
     both = crowd(30, 8, 8, 3)
     np.testing.assert_array_equal(top_k(both, both, 1, "cosine").index[:, 0], np.arange(30))
     np.testing.assert_array_equal(top_k(both, both, 2).index, mls_top_k(both, both, 2).index)
+
+
+def test_cosine_does_not_need_unit_means() -> None:
+    probes, gallery = crowd(20, 16, 1, 14), crowd(300, 16, 1, 15)
+    lengths = np.random.default_rng(1).uniform(0.2, 3.0, (300, 1)).astype(np.float32)
+    longer = replace(gallery, mean=gallery.mean * lengths)
+    np.testing.assert_array_equal(cosine_top_k(probes, longer, 4).index, cosine_top_k(probes, gallery, 4).index)
+
+
+@pytest.mark.parametrize("find", [mls_top_k, cosine_top_k])
+@pytest.mark.parametrize("side", ["probes", "gallery"])
+def test_rows_that_are_not_numbers_are_named(find: Callable[..., object], side: str) -> None:
+    sides = {"probes": crowd(20, 8, 8, 16), "gallery": crowd(9000, 8, 8, 17)}
+    sides[side].mean[17, 3] = np.nan
+    with pytest.raises(ValueError, match=f"{side} must be finite. Got NaN or infinity in row 17"):
+        find(sides["probes"], sides["gallery"], 2)
+
+
+def test_scores_below_what_float32_holds_are_still_positions() -> None:
+    both = crowd(6, 8, 8, 18)
+    tiny = replace(both, log_var=np.full_like(both.log_var, -95.0))
+    assert set(mls_top_k(tiny, tiny, 6).index[0]) == set(range(6))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -38,13 +41,14 @@ class Tiny:
     precision = "float32"
 
     def __init__(self, spec: BackboneSpec = SPEC, fail_after: int | None = None) -> None:
-        self.spec, self.fail_after, self.calls, self.chips = spec, fail_after, 0, 0
+        self.spec, self.fail_after, self.calls, self.chips, self.lock = spec, fail_after, 0, 0, Lock()
 
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
-        if self.calls == self.fail_after:
-            raise RuntimeError("the machine is on fire")
-        self.calls += 1
-        self.chips += len(chips)
+        with self.lock:
+            if self.calls == self.fail_after:
+                raise RuntimeError("the machine is on fire")
+            self.calls += 1
+            self.chips += len(chips)
         grid = torch.from_numpy(chips.astype(np.float32) / 255).permute(0, 3, 1, 2)
         grid = torch.nn.functional.avg_pool2d(grid, 8)
         return output_of(grid, grid.flatten(1)[:, ::4])
@@ -105,18 +109,39 @@ def test_only_a_new_view_is_computed(photos: PhotoSet, tmp_path: Path) -> None:
     assert backbone.chips == len(photos)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Batches one after the other; a test may set another number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("views", [VIEWS[:1], VIEWS])
+def test_threads_change_nothing(photos: PhotoSet, tmp_path: Path, views: list[View], one_thread: None) -> None:
+    expected = source_of(photos, tmp_path / "one", Tiny()).features(views)
+    torch.set_num_threads(3)
+    found = source_of(photos, tmp_path / "three", Tiny()).features(views)
+    assert all(same(found[view], expected[view]) for view in views)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("fail_after", [0, 1, 2, 4, 5])
-def test_goes_on_after_a_failure_without_computing_rows_again(
-    photos: PhotoSet, tmp_path: Path, fail_after: int
+def test_goes_on_after_a_failure_without_computing_stored_rows_again(
+    photos: PhotoSet, tmp_path: Path, fail_after: int, threads: int, one_thread: None
 ) -> None:
     views = VIEWS[:2]
     expected = source_of(photos, tmp_path / "whole", Tiny()).features(views)
-    failing = Tiny(fail_after=fail_after)
+    torch.set_num_threads(threads)
     with pytest.raises(RuntimeError, match="on fire"):
-        source_of(photos, tmp_path / "part", failing).features(views)
+        source_of(photos, tmp_path / "part", Tiny(fail_after=fail_after)).features(views)
+    stored = sum(json.loads(path.read_text())["done"] for path in (tmp_path / "part").rglob("progress.json"))
+    if threads == 1:
+        assert stored == 2 * 4 * (fail_after // 2)
     rest = Tiny()
     found = source_of(photos, tmp_path / "part", rest).features(views)
-    assert failing.chips + rest.chips == 2 * len(photos)
+    assert rest.chips == 2 * len(photos) - stored
     assert all(same(found[view], expected[view]) for view in views)
 
 

@@ -154,25 +154,25 @@ def test_checkpoint_goes_on_with_its_classifier(tmp_path: Path) -> None:
     short = replace(OPTIONS, steps=20, check_every=10)
     whole = train_recipe(data, SEEN, recipe, short)
     path = tmp_path / "state"
-    from faceunc.training import loop
+    from faceunc.training.run import TrainingRun
 
-    original = loop._Run.store
+    original = TrainingRun.store
     stores = 0
 
-    def store_then_die(run: loop._Run, where: Path) -> None:
+    def store_then_die(run: TrainingRun, where: Path) -> None:
         nonlocal stores
         original(run, where)
         stores += 1
         if stores == 1:
             raise KeyboardInterrupt
 
-    loop._Run.store = store_then_die  # type: ignore[method-assign]
+    TrainingRun.store = store_then_die  # type: ignore[method-assign]
     try:
         with pytest.raises(KeyboardInterrupt):
             train_recipe(data, SEEN, recipe, short, path)
         again = train_recipe(data, SEEN, recipe, short, path)
     finally:
-        loop._Run.store = original  # type: ignore[method-assign]
+        TrainingRun.store = original  # type: ignore[method-assign]
     assert again.history == whole.history
     with pytest.raises(InputError, match="checkpoint of other"):
         train_recipe(data, SEEN, recipe_of("dul-cls:kl_weight=0.5"), short, path)

@@ -108,6 +108,18 @@ def test_same_seed_same_result_whatever_ran_before() -> None:
     assert not equal(train_head(data, SEEN, CONFIG, replace(SHORT, seed=4)), first)
 
 
+def test_the_number_of_threads_changes_nothing() -> None:
+    """Neither the head, nor what torch was set to."""
+    data, _ = made_up()
+    config = PFEConfig((4, 1, 1), DIM, hidden=64, members=4)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(train_head(data, SEEN, config, SHORT))
+        assert torch.get_num_threads() == threads
+    assert equal(*found)
+
+
 def interrupt_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     original: Callable[..., Tensor] = objective.mutual_likelihood_loss
     left = [calls]

@@ -14,6 +14,7 @@ from faceunc.heads.moving import MovingHead
 from faceunc.losses.kl import kl_to_standard_normal
 from faceunc.losses.margin import MarginHead
 from faceunc.training.batches import Batch
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.base import Objective, mean_loss
 
 _VALIDATION_SCALE = 20.0
@@ -70,7 +71,7 @@ class DULClassificationObjective(Objective):
         mean = head.raw_mean(batch.pooled, batch.mean)
         length = mean.norm(dim=1, keepdim=True)
         losses, parts = [], {"classification": 0.0, "KL": 0.0, "mean log_var": 0.0}
-        outputs = head.member_outputs(batch.pooled)
+        outputs = member_outputs(head, batch.pooled)
         for relative in outputs:
             relative = relative if self.noise_learns else relative.detach()
             log_var = relative + 2.0 * length.log()

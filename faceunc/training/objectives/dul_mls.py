@@ -7,7 +7,7 @@ from torch import Tensor
 from faceunc.heads.build import SingleHead
 from faceunc.losses.mutual_likelihood import mutual_likelihood_loss
 from faceunc.training.batches import Batch
-from faceunc.training.objectives.base import mean_loss
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.dul_cls import DULClassificationObjective
 
 
@@ -25,6 +25,5 @@ class DULMutualObjective(DULClassificationObjective):
         """DUL_cls with the noise as it is, plus each member's mutual likelihood loss with the mean as it is."""
         loss, parts = super().forward(head, batch)
         mean = head.embed(batch.pooled, batch.mean)[0].detach()
-        outputs = head.member_outputs(batch.pooled)
-        mutual = mean_loss([mutual_likelihood_loss(mean, log_var, batch.pairs) for log_var in outputs])
+        mutual = mutual_likelihood_loss(mean, member_outputs(head, batch.pooled), batch.pairs)
         return loss + mutual, {**parts, "mutual likelihood": float(mutual.detach())}

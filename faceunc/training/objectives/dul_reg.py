@@ -12,6 +12,7 @@ from faceunc.heads.build import SingleHead
 from faceunc.heads.moving import MovingHead
 from faceunc.losses.class_centre import class_centre_loss
 from faceunc.training.batches import Batch
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.base import Objective, mean_loss
 
 
@@ -35,7 +36,7 @@ class DULRegressionObjective(Objective):
         mean = batch.mean
         if isinstance(head, MovingHead):
             mean = F.normalize(head.raw_mean(batch.pooled, batch.mean), dim=1)
-        outputs = head.member_outputs(batch.pooled)
+        outputs = member_outputs(head, batch.pooled)
         loss = mean_loss([class_centre_loss(mean, log_var, batch.centre) for log_var in outputs])
         distance = (mean - batch.centre).square().sum(1).mean()
         return loss, {"squared distance": float(distance.detach())}

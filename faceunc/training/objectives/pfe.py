@@ -8,7 +8,8 @@ from torch import Tensor
 from faceunc.heads.build import SingleHead
 from faceunc.losses.mutual_likelihood import mutual_likelihood_loss
 from faceunc.training.batches import Batch
-from faceunc.training.objectives.base import Objective, mean_loss
+from faceunc.training.members import member_outputs
+from faceunc.training.objectives.base import Objective
 
 
 class PFEObjective(Objective):
@@ -20,8 +21,7 @@ class PFEObjective(Objective):
 
     def forward(self, head: SingleHead, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Each member's loss, averaged."""
-        outputs = head.member_outputs(batch.pooled)
-        return mean_loss([mutual_likelihood_loss(batch.mean, log_var, batch.pairs) for log_var in outputs]), {}
+        return mutual_likelihood_loss(batch.mean, member_outputs(head, batch.pooled), batch.pairs), {}
 
     @torch.no_grad()
     def validate(self, head: SingleHead, batch: Batch) -> float:

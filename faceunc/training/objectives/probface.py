@@ -10,6 +10,7 @@ from torch import Tensor
 from faceunc.heads.build import SingleHead
 from faceunc.losses.probface import probface_pair_loss, uncertainty_triplet_loss, variance_regulariser
 from faceunc.training.batches import Batch
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.base import Objective, mean_loss
 
 
@@ -37,7 +38,7 @@ class ProbFaceObjective(Objective):
     def forward(self, head: SingleHead, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Each member's three terms."""
         losses, parts = [], {"pair": 0.0, "regulariser": 0.0, "triplet": 0.0}
-        outputs = head.member_outputs(batch.pooled)
+        outputs = member_outputs(head, batch.pooled)
         for log_var in outputs:
             terms = {
                 "pair": probface_pair_loss(batch.mean, log_var, batch.pairs),

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from faceunc.heads.build import SingleHead
 from faceunc.losses.margin import cosface_logits
 from faceunc.training.batches import Batch
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.base import Objective, mean_loss
 
 _SCALES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
@@ -43,7 +44,7 @@ class ScaleFaceObjective(Objective):
             losses = [F.cross_entropy(cosface_logits(cosine, target, self.margin, scale), target) for scale in _SCALES]
             self.start.fill_(_SCALES[int(torch.stack(losses).argmin())])
         members, scales = [], []
-        for log_var in head.member_outputs(batch.pooled):
+        for log_var in member_outputs(head, batch.pooled):
             scale = self.start * torch.exp(head.config.bias - log_var[:, 0])
             members.append(F.cross_entropy(cosface_logits(cosine, target, self.margin, scale), target))
             scales.append(float(scale.detach().mean()))

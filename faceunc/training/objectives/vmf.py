@@ -9,6 +9,7 @@ from torch import Tensor
 from faceunc.heads.build import SingleHead
 from faceunc.losses.vmf import vmf_loss
 from faceunc.training.batches import Batch
+from faceunc.training.members import member_outputs
 from faceunc.training.objectives.base import Objective, mean_loss
 
 
@@ -33,5 +34,5 @@ class VMFObjective(Objective):
     def forward(self, head: SingleHead, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Each member's loss."""
         cosine = (batch.mean * batch.centre).sum(1)
-        outputs = head.member_outputs(batch.pooled)
+        outputs = member_outputs(head, batch.pooled)
         return mean_loss([vmf_loss(cosine, -log_var[:, 0], batch.mean.shape[1]).mean() for log_var in outputs]), {}

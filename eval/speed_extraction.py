@@ -1,0 +1,219 @@
+"""Speed of the whole way from JPEG files to a stored result.
+
+    python eval/speed_extraction.py LFW --json eval/results/speed-extraction.json [--table | --memory 100000]
+
+Every pipeline reads its files itself and writes its result to disk; all take turns in one run, and a figure is the
+median over the rounds. Ours embeds all photographs in every round; a peer takes another quarter of them in each.
+
+- plain: facenet-pytorch as its README uses it: ``MTCNN()`` with its own defaults (``min_face_size=20``) on lists of 40
+  PIL photographs of one size, ``torch.stack`` of the crops into InceptionResnetV1, ``no_grad``, torch's own number of
+  threads. The weights of InceptionResnetV1 are drawn at random: the same arithmetic without a download.
+- plain 40: the same with ``min_face_size=40``, which is ours.
+- face_recognition: ``face_locations`` (HOG) and ``face_encodings`` (dlib's network) with their defaults, photograph by
+  photograph in one process: it knows neither batches nor threads.
+- faceunc: ``faceunc.extract.extract`` with the shipped head and default options. It stores variances and the measured
+  flaws of every photograph as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from speed_extraction_memory import memory_growth
+from speed_extraction_peers import BATCH, Pipeline, face_recognition_pipeline, plain_detections, plain_pipeline
+from tabulate import tabulate
+
+import faceunc
+from faceunc.extract import extract
+from faceunc.images.detect import DETECTORS, FaceDetector
+from faceunc.images.detect_agreement import compare_detections
+from faceunc.images.detect_workers import in_order
+from faceunc.images.photos import identity_folder
+from faceunc.images.read import read_image
+from faceunc.provenance import provenance
+
+ROUNDS = 4
+SIZES = (20, 40, 60, 80)
+SKIPPED = "skipped: not installed"
+Pixels = NDArray[np.uint8]
+
+
+def our_pipeline(**options: Any) -> Pipeline:
+    """faceunc, into a folder of its own each time."""
+    embedder = faceunc.load(**options)
+
+    def run(paths: Sequence[Path], out: Path) -> None:
+        extract(embedder, paths, out / "ours", show=False)
+
+    return run
+
+
+def rate(pipeline: Pipeline, paths: Sequence[Path]) -> float:
+    """Photographs a second of one run."""
+    with tempfile.TemporaryDirectory() as out:
+        start = time.perf_counter()
+        pipeline(paths, Path(out))
+        return len(paths) / (time.perf_counter() - start)
+
+
+def pipeline_rates(paths: Sequence[Path]) -> dict[str, float | str]:
+    """Median photographs a second of all pipelines, which take turns."""
+    ours = {"faceunc": our_pipeline(), "faceunc, mtcnn-fast": our_pipeline(detector="mtcnn-fast")}
+    peers = {"plain": plain_pipeline(), "plain 40": plain_pipeline(min_face_size=40)}
+    other = face_recognition_pipeline()
+    if other is not None:
+        peers["face_recognition"] = other
+    for pipeline in (*ours.values(), *peers.values()):
+        rate(pipeline, paths[:BATCH] if pipeline is not other else paths[:4])
+    rates: dict[str, list[float]] = {name: [] for name in (*ours, *peers)}
+    for turn in range(ROUNDS):
+        for name, pipeline in ours.items():
+            rates[name].append(rate(pipeline, paths))
+        for name, pipeline in peers.items():
+            rates[name].append(rate(pipeline, paths[turn::ROUNDS]))
+    missing: dict[str, float | str] = {} if other is not None else {"face_recognition": SKIPPED}
+    return {name: median(values) for name, values in rates.items()} | missing
+
+
+def chip_figures(photos: Sequence[Pixels]) -> dict[str, float]:
+    """Aligned chips a second: from JPEG files to a stored result; from arrays to embeddings without measurements."""
+    chips = np.stack([chip for batch in faceunc.load().batches(list(photos)) for chip in batch.chips])
+    embedder, pipeline = faceunc.load(aligned=True), our_pipeline(aligned=True)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_chips(chips, Path(folder))
+        files = [rate(pipeline, paths) for _ in range(ROUNDS + 1)]
+        arrays = [len(chips) / clock(lambda: embed_side_by_side(embedder, chips)) for _ in range(ROUNDS + 1)]
+    share = {"head's share of embedding": head_share(embedder, chips[:32])}
+    return {"chips/s, files to result": median(files[1:]), "chips/s, arrays to embeddings": median(arrays[1:])} | share
+
+
+def head_share(embedder: faceunc.Embedder, chips: Pixels) -> float:
+    """Seconds of the variance head over those of the backbone on the same batch, one thread, as a worker runs them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    output, head = embedder.backbone(chips), embedder.head.head
+
+    @torch.no_grad()
+    def look() -> None:
+        head.embed(head.pool(output.feature_map, output.norm), output.mean)
+
+    pairs = [(clock(look), clock(lambda: embedder.backbone(chips))) for _ in range(17)][2:]
+    torch.set_num_threads(threads)
+    return median(one for one, _ in pairs) / median(two for _, two in pairs)
+
+
+def write_chips(chips: Pixels, folder: Path) -> list[Path]:
+    """Every chip as a JPEG file."""
+    paths = [folder / f"{number:06d}.jpg" for number in range(len(chips))]
+    for path, chip in zip(paths, chips, strict=True):
+        Image.fromarray(chip).save(path, quality=95)
+    return paths
+
+
+def embed_side_by_side(embedder: faceunc.Embedder, chips: Pixels) -> None:
+    """Embed in batches of 32, one a thread, as extraction does."""
+    parts = (chips[start : start + 32] for start in range(0, len(chips), 32))
+    for _ in in_order(lambda part: embedder.embed_chips(part, [str(row) for row in range(len(part))]), parts):
+        pass
+
+
+def clock(work: Callable[[], object]) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def detector_table(photos: Sequence[Pixels], sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
+    """Every detector at every smallest face: speed, and agreement with plain MTCNN at the same one."""
+    rows = []
+    for size in sizes:
+        start = time.perf_counter()
+        plain = plain_detections(photos, size)
+        rows.append(
+            {"detector": "plain MTCNN", "min face": size, "images/s": len(photos) / (time.perf_counter() - start)}
+        )
+        rows[-1]["no face"] = sum(one is None for one in plain)
+        for kind in DETECTORS:
+            detector = FaceDetector(min_face_size=size, kind=kind)
+            detector(photos[:BATCH])
+            start = time.perf_counter()
+            found = detector(photos)
+            row = {"detector": kind, "min face": size, "images/s": len(photos) / (time.perf_counter() - start)}
+            rows.append(
+                row | {"no face": sum(one is None for one in found)} | compare_detections(plain, found).figures()
+            )
+    return rows
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """``count`` of these, evenly over the whole."""
+    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(count, len(paths)))]
+
+
+def measure(data: Path, images: int = 512) -> dict[str, Any]:
+    """All figures of LFW's folder, JSON-ready: images a second by pipeline, ratios, agreement, chips, memory."""
+    paths = spread(identity_folder(data).paths, images)
+    photos = [read_image(path) for path in paths]
+    rates = pipeline_rates(paths)
+    ratios = {
+        f"{ours} / {peer}": rates[ours] / rates[peer] if not isinstance(rates[peer], str) else SKIPPED
+        for ours in ("faceunc", "faceunc, mtcnn-fast")
+        for peer in ("plain", "plain 40", "face_recognition")
+    }
+    plain = plain_detections(photos, 40)
+    agreement = {kind: compare_detections(plain, FaceDetector(kind=kind)(photos)).figures() for kind in DETECTORS}
+    memory = memory_growth(paths, 4 * images, aligned=False)
+    return {
+        "images": len(paths),
+        "threads": torch.get_num_threads(),
+        "images/s": rates,
+        "ratios": ratios,
+        "agreement with plain MTCNN, min face 40": agreement,
+        "chips": chip_figures(photos),
+        "memory, MB": memory,
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="LFW's folder")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=512)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--table", action="store_true", help="instead: the detectors against plain MTCNN")
+    which.add_argument("--memory", type=int, metavar="N", help="instead: memory over N aligned chips")
+    args = parser.parse_args()
+    paths = identity_folder(args.data).paths
+    if args.table:
+        photos = [read_image(path) for path in spread(paths, args.images)]
+        figures: dict[str, Any] = {"detectors": detector_table(photos)}
+    elif args.memory:
+        figures = {"memory, MB": memory_growth(paths, args.memory, aligned=True)}
+    else:
+        figures = measure(args.data, args.images)
+    text = json.dumps(figures, indent=1)
+    if args.table:
+        text = tabulate(figures["detectors"], headers="keys", floatfmt=".4g")
+        args.json.with_suffix(".txt").write_text(text + "\n")
+    more = " --table" if args.table else f" --memory {args.memory}" if args.memory else ""
+    command = f"python eval/speed_extraction.py {args.data} --json {args.json} --images {args.images}{more}"
+    source = {**provenance(), "command": command}
+    args.json.write_text(json.dumps({**figures, "provenance": source}, indent=1) + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Pictures of speed: bars against a goal or a limit, and cost against size on double-logarithmic axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faceunc.storage import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_OURS, _OTHERS = "#0072B2", "0.65"
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One panel.
+
+    Attributes:
+        title, unit: of the panel and its axis. values: by name, drawn from top to bottom. ours: names that are drawn in
+            colour, the rest in grey. lines: name -> value, dashed across (a goal, a limit). log: logarithmic axis.
+    """
+
+    title: str
+    unit: str
+    values: Mapping[str, float]
+    ours: Sequence[str] = ()
+    lines: Mapping[str, float] | None = None
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Cost of one work.
+
+    Attributes:
+        sizes: N, ascending. seconds: of each. exponent, factor: of the fitted ``seconds = factor N^exponent``.
+        fitted: the sizes that it was fitted on.
+    """
+
+    sizes: Sequence[float]
+    seconds: Sequence[float]
+    exponent: float
+    factor: float
+    fitted: Sequence[float]
+
+
+def plot_bars(bars: Bars, ax: Axes | None = None) -> Axes:
+    """Horizontal bars with their values written at the end."""
+    ax = ax or _axes()
+    names = list(bars.values)
+    values = [bars.values[name] for name in names]
+    drawn = ax.barh(range(len(names)), values, color=[_OURS if name in bars.ours else _OTHERS for name in names])
+    ax.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=8)
+    for number, (name, value) in enumerate((bars.lines or {}).items()):
+        ax.axvline(value, color="black", linestyle=("--", ":", "-.")[number % 3], linewidth=1.1, label=name)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.invert_yaxis()
+    ax.set(xlabel=bars.unit, title=bars.title)
+    if bars.log:
+        ax.set_xscale("log")
+    ax.margins(x=0.18)
+    if bars.lines:
+        ax.legend(fontsize=8, frameon=False, loc="lower right")
+    return ax
+
+
+def plot_growth(works: Mapping[str, Growth], ax: Axes | None = None) -> Axes:
+    """Seconds against N; the dashed lines are the fitted powers, over the sizes that they were fitted on."""
+    ax = ax or _axes()
+    for number, (name, work) in enumerate(works.items()):
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        label = f"{name}: N^{work.exponent:.2f}"
+        ax.plot(work.sizes, work.seconds, marker, color=colour, markersize=5, label=label)
+        ends = np.array([min(work.fitted), max(work.fitted)], float)
+        ax.plot(ends, work.factor * ends**work.exponent, "--", color=colour, linewidth=1.2)
+    ax.set(xscale="log", yscale="log", xlabel="N", ylabel="seconds")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def plot_memory(works: Mapping[str, Mapping[float, float]], ax: Axes | None = None) -> Axes:
+    """Peak memory in MB against N, for what is streamed."""
+    ax = ax or _axes()
+    for number, (name, peaks) in enumerate(works.items()):
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        ax.plot(list(peaks), list(peaks.values()), color=colour, marker=marker, label=name)
+    ax.set(xscale="log", xlabel="N", ylabel="peak memory beyond the start, MB")
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.3)
+    if works:
+        ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def save_speed(panels: Sequence[Bars], path: Path, title: str) -> None:
+    """One panel a group of figures, two a row. Raises OutputError; ValueError when there is nothing to draw."""
+    from matplotlib.figure import Figure
+
+    if not panels:
+        raise ValueError("panels must hold at least one group of figures. Got none instead.")
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(12.0, 3.6 * rows), layout="constrained")
+    grid: list[Any] = figure.subplots(rows, 2, squeeze=False).ravel().tolist()
+    for bars, ax in zip(panels, grid, strict=False):
+        plot_bars(bars, ax)
+    for ax in grid[len(panels) :]:
+        ax.set_axis_off()
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def save_growth(
+    works: Mapping[str, Growth], peaks: Mapping[str, Mapping[float, float]], path: Path, title: str
+) -> None:
+    """Left: seconds against N with the fitted exponents; right: peak memory. Raises OutputError."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot_growth(works, left)
+    plot_memory(peaks, right)
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def _axes() -> Axes:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4, 4.4), layout="constrained").add_subplot()
