@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import faceunc
-from faceunc.embedder import Batch, Photo
 from faceunc.extract import extract
+from faceunc.photo_batches import Batch, Photo
 
 MARKS = (1_000, 10_000, 100_000)
 

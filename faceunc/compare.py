@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from faceunc.confidence.decision import ACCEPT, Policy, exchangeability_warnings, make_policy
 from faceunc.confidence.evidence import Evidence, pair_evidence
 from faceunc.confidence.store import StoredCalibrator
-from faceunc.embedder import Embedder, Failure, Photo, Quality
+from faceunc.embedder import Embedder
 from faceunc.embeddings import Embeddings, concatenate
 from faceunc.errors import ImageError
 from faceunc.images.diagnose import Flaw, diagnose
+from faceunc.photo_batches import Failure, Photo, Quality
 from faceunc.scoring.pooling import Pooling, pool_templates
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -30,56 +27,9 @@ from faceunc.heads.store import StoredHead, load_head
 from faceunc.images.align import align_face
 from faceunc.images.detect import Detection, FaceDetector
 from faceunc.images.detect_workers import in_order
-from faceunc.images.measures import STANDARD_SIDE, STANDARD_TEMPLATE, Measures, measure_chip, measure_face
-from faceunc.images.read import as_rgb, read_image
-from faceunc.images.views import sharpness
+from faceunc.images.measures import STANDARD_SIDE, STANDARD_TEMPLATE
+from faceunc.photo_batches import BATCH, Batch, Failure, Group, Photo, Quality, group_photos, quality_of, read_ahead
 from faceunc.provenance import version
-
-BATCH = 32
-_BATCH_PIXELS = 24_000_000
-_READ_AHEAD = 16
-Photo = str | Path | NDArray[np.generic]
-_Group = tuple[list[NDArray[np.uint8] | ImageError], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A photograph that could not be embedded: its id, one of FAILURE_KINDS, and what happened."""
-
-    photo: str
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Simple facts of an embedded photograph.
-
-    Face side in its pixels (NaN for a given chip), the detector's score, number of faces seen, sharpness of the chip
-    (variance of the Laplacian), length of the raw embedding; sigma of the detected box and landmarks in pixels of
-    the photograph (root mean square over coordinates; NaN without a ``detector_sigma``); and the measurements that
-    :func:`faceunc.images.diagnose.diagnose` turns into likely flaws.
-    """
-
-    face_size: float
-    score: float
-    faces: int
-    sharpness: float
-    norm: float
-    box_sigma: float = float("nan")
-    landmark_sigma: float = float("nan")
-    measures: Measures = field(default_factory=Measures)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Result of one batch: the embedded photographs with their quality, the failures, and the aligned RGB chips, uint8
-    (S, S, 3), of the embedded ones as they went into the backbone (none where parts of a run were read from disk)."""
-
-    embeddings: Embeddings
-    quality: list[Quality]
-    failures: list[Failure]
-    chips: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
 class Embedder:
@@ -119,7 +69,8 @@ class Embedder:
         self.backbone, self.head, self.aligned = backbone, head, aligned
         self._select, self._min_face_size, self._detector = select, min_face_size, detector
         self._whole_turns: AbstractContextManager[object] = nullcontext()
-        if not isinstance(backbone, TorchBackbone):  # an engine of its own: one batch at a time, with all its threads
+        # what has threads of its own takes one batch at a time, with all of them
+        if getattr(backbone, "own_threads", not isinstance(backbone, TorchBackbone)):
             self._whole_turns = Lock()
         self._one_at_a_time = Lock()  # parts that keep a state while they work
         self.detector_sigma: DetectorSigma | None = None
@@ -150,6 +101,7 @@ class Embedder:
             "backbone_sha256": spec.sha256,
             "alignment": spec.alignment,
             "precision": self.backbone.precision,
+            "engine": getattr(self.backbone, "name", "torch"),
             "detector": "none (chips given)" if self.aligned else self.detector.name,
             "head": self.head.name,
             "head_sha256": self.head.sha256,
@@ -202,13 +154,13 @@ class Embedder:
         names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
         if not self.aligned:
             _ = self.detector  # loaded once, before threads ask for it
-        yield from in_order(self._batch, _groups(_read_ahead(photos, names), names, batch_size))
+        yield from in_order(self._batch, group_photos(read_ahead(photos, names), names, batch_size))
 
     def embed_chips(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> Embeddings:
         """Embed aligned chips, uint8 (N, S, S, 3)."""
         return self._embed(chips, ids)[0]
 
-    def _batch(self, group: _Group) -> Batch:
+    def _batch(self, group: Group) -> Batch:
         images, names = group
         good = [i for i, image in enumerate(images) if not isinstance(image, ImageError)]
         failures = [Failure(names[i], e.kind, str(e)) for i, e in enumerate(images) if isinstance(e, ImageError)]
@@ -229,7 +181,7 @@ class Embedder:
         embeddings, norm = self._embed(stacked, ids)
         rows = zip(seen, detections, chips, norm, strict=True)
         standard = self._gives_standard_chips
-        quality = [_quality(image, detection, chip, float(n), standard) for image, detection, chip, n in rows]
+        quality = [quality_of(image, detection, chip, float(n), standard) for image, detection, chip, n in rows]
         return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures, chips)
 
     @property
@@ -291,52 +243,6 @@ class Embedder:
         return Embeddings(mean.numpy(), log_var.numpy(), list(ids), epistemic, self.meta), output.norm.numpy()
 
 
-def _groups(
-    images: Iterator[NDArray[np.uint8] | ImageError], names: Sequence[str], batch_size: int
-) -> Iterator[_Group]:
-    """Batches of what was read, with its names."""
-    group: list[NDArray[np.uint8] | ImageError] = []
-    start = pixels = 0
-    for image in images:
-        group.append(image)
-        pixels += 0 if isinstance(image, ImageError) else image.shape[0] * image.shape[1]
-        if len(group) == batch_size or pixels >= _BATCH_PIXELS:
-            yield group, names[start : start + len(group)]
-            start += len(group)
-            group, pixels = [], 0
-    if group:
-        yield group, names[start:]
-
-
-def _read_ahead(photos: Sequence[Photo], names: Sequence[str]) -> Iterator[NDArray[np.uint8] | ImageError]:
-    """The photographs in order, up to 16 of them read ahead in two threads."""
-    with ThreadPoolExecutor(2) as pool:
-        todo = (pool.submit(_read, photo, name) for photo, name in zip(photos, names, strict=True))
-        ahead = deque(islice(todo, _READ_AHEAD))
-        while ahead:
-            image = ahead.popleft().result()
-            ahead.extend(islice(todo, 1))
-            yield image
-
-
-def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:
-    try:
-        return read_image(photo) if isinstance(photo, str | Path) else as_rgb(photo, name)
-    except ImageError as error:
-        return error
-
-
-def _quality(
-    image: NDArray[np.uint8], detection: Detection | None, chip: NDArray[np.uint8], norm: float, standard: bool
-) -> Quality:
-    """``standard``: the chip is the one that is measured."""
-    sharp = sharpness(chip)
-    if detection is None:
-        return Quality(float("nan"), float("nan"), 1, sharp, norm, measures=measure_chip(image))
-    measures = measure_face(image, detection.landmarks, detection.size, chip if standard else None)
-    return Quality(detection.size, detection.score, detection.faces, sharp, norm, measures=measures)
-
-
 def load(
     name: str | Path = "dlib-pfe",
     backbone: str | None = None,
@@ -348,6 +254,7 @@ def load(
     dropout: DropoutPlan | None = None,
     detector_sigma: str | Path | None = None,
     detector: str = "mtcnn",
+    engine: str | None = None,
 ) -> Embedder:
     """Load an embedder: a shipped head by name ("dlib-pfe", "dlib-pfe-scalar"), or a head of your own by path.
 
@@ -357,6 +264,8 @@ def load(
         mc_dropout: passes of MC dropout (100 is usual), which fill ``epistemic``; 0 for none. dropout: where it stands.
         detector_sigma: "mtcnn-sigma" or a path: uncertainty of the detections, in each photograph's quality.
         detector: "mtcnn", or "mtcnn-fast" (see :data:`faceunc.images.detect.DETECTORS`).
+        engine: what runs the model, a name of :data:`faceunc.engines.names.ENGINES` (``faceunc bench`` measures them);
+            it has its own precision. None: torch.
 
     Raises:
         InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
@@ -364,7 +273,17 @@ def load(
     if mc_dropout == 1:
         raise InputError("mc_dropout must be 0 (none) or at least 2 passes: one cannot disagree with itself. Got 1.")
     head = load_head(head_path(name))
-    model = load_backbone(backbone or head.backbone, precision)
+    model = _model(head, backbone, precision, mc_dropout, engine)
     sampled = McDropout(model, dropout, mc_dropout) if mc_dropout else None
     places = load_detector_sigma(detector_sigma) if detector_sigma is not None else None
     return Embedder(model, head, select, aligned, min_face_size, sampled, places, detector)
+
+
+def _model(head: StoredHead, backbone: str | None, precision: str, mc_dropout: int, engine: str | None) -> Backbone:
+    if engine is None:
+        return load_backbone(backbone or head.backbone, precision)
+    if mc_dropout or precision != "auto":
+        raise InputError(f"engine {engine} has its own precision and no dropout: leave out precision and mc_dropout")
+    from faceunc.engines.registry import load_engine
+
+    return load_engine(engine, head, backbone)

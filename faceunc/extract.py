@@ -19,10 +19,11 @@ from typing import Any, Never
 
 from tqdm import tqdm
 
-from faceunc.embedder import BATCH, Batch, Embedder, Failure, Quality
+from faceunc.embedder import Embedder
 from faceunc.embeddings import VARIANCE_KEYS, Embeddings, check_compatible, concatenate
 from faceunc.errors import IncompatibleError, InputError, OutputError
 from faceunc.images.measures import Measures
+from faceunc.photo_batches import BATCH, Batch, Failure, Quality
 from faceunc.progress import bar
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, check_writable

@@ -116,7 +116,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 @pytest.fixture
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by the name of every photograph file that an embedder reads."""
-    import faceunc.embedder as module
+    import faceunc.photo_batches as module
 
     names: list[str] = []
     original = module.read_image

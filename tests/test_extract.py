@@ -126,7 +126,7 @@ def test_a_batch_closes_at_so_many_pixels(
     embedder: faceunc.Embedder, bush: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = faceunc.concatenate([batch.embeddings for batch in embedder.batches(bush[:3])])
-    monkeypatch.setattr("faceunc.embedder._BATCH_PIXELS", 250 * 250)
+    monkeypatch.setattr("faceunc.photo_batches._BATCH_PIXELS", 250 * 250)
     batches = list(embedder.batches(bush[:3]))
     assert [len(batch.embeddings) for batch in batches] == [1, 1, 1]
     assert [name for batch in batches for name in batch.embeddings.ids] == list(whole.ids)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceunc.embedder import Embedder, Failure, Quality
+from faceunc.embedder import Embedder
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
 from faceunc.extract import extract
 from faceunc.images.degrade import Degradation, degrade, draw_degradation
 from faceunc.images.photos import find_photos
+from faceunc.photo_batches import Failure, Quality
 from faceunc.progress import bar
 
 DEGRADED = 1000  # most photographs that are degraded

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faceunc.engines.names import ENGINES
+
 
 def whole(least: int) -> Callable[[str], int]:
     """A parser of whole numbers from ``least`` on."""
@@ -57,13 +59,19 @@ def not_negative(text: str) -> float:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--head, --backbone, --precision, --select, --aligned, --min-face-size, --detector, --mc-dropout, --threads."""
+    """--head, --backbone, --precision, --engine, --select, --aligned, --min-face-size, --detector, --mc-dropout,
+    --threads."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--head", default="dlib-pfe", help="a shipped head (dlib-pfe, dlib-pfe-scalar) or a path *.safetensors"
     )
     group.add_argument("--backbone", help="name or ONNX spec *.json (default: the one that the head was trained on)")
     add_precision(group)
+    group.add_argument(
+        "--engine",
+        choices=tuple(ENGINES),
+        help="what runs the model, with a precision of its own; faceunc bench finds the fastest here (default: torch)",
+    )
     group.add_argument(
         "--select", choices=("largest", "central"), default="largest", help="which face of several (default: largest)"
     )
@@ -147,6 +155,7 @@ def load_embedder(args: argparse.Namespace) -> Any:
             args.mc_dropout,
             plan,
             detector=args.detector,
+            engine=args.engine,
         )
     except ValueError as error:  # a rate of 1, a block that the backbone does not have
         raise InputError(str(error)) from None

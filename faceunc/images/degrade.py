@@ -126,6 +126,8 @@ def _combined(chip: Chip, severity: float, rng: np.random.Generator) -> Chip:
 
 
 def _pixels(values: NDArray[Any]) -> Chip:
+    if values.dtype == np.uint8:  # rounding would go through float16, a millisecond a chip
+        return np.ascontiguousarray(values)
     return np.ascontiguousarray(np.clip(np.rint(np.asarray(values)), 0, 255), np.uint8)
 
 

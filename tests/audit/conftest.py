@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from faceunc.audit.collect import Audit
-from faceunc.embedder import Quality
 from faceunc.embeddings import Embeddings
 from faceunc.images.measures import Measures
+from faceunc.photo_batches import Quality
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from faceunc.audit.html import MOST_ROWS, page
 from faceunc.audit.limits import Limit
 from faceunc.audit.sheets import SIDE, Tile, encoded, sheet, thumbnail, wrap
 from faceunc.audit.summary import summarise
-from faceunc.embedder import Failure
+from faceunc.photo_batches import Failure
 
 MakeAudit = Callable[..., Audit]
 

@@ -11,10 +11,10 @@ import pytest
 from faceunc.audit.collect import Audit, Degraded
 from faceunc.audit.limits import Limit, known_quantiles, reference, refusal_limit
 from faceunc.audit.summary import MEASURES, measured, summarise
-from faceunc.embedder import Failure
 from faceunc.heads.shipped import head_path, shipped_names
 from faceunc.heads.store import load_head
 from faceunc.images.degrade import Degradation
+from faceunc.photo_batches import Failure
 
 MakeAudit = Callable[..., Audit]
 

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import faceunc
 from faceunc.backbones.base import TorchBackbone
 from faceunc.backbones.facenet import facenet_spec
 from faceunc.backbones.onnx import load_onnx
@@ -245,3 +247,19 @@ def test_a_head_of_another_backbone(name: str, dlib: TorchBackbone, tiny: TorchB
     head = untrained(tiny.spec, PFEConfig(tiny.spec.feature_shape, tiny.spec.dim))
     with pytest.raises(IncompatibleError, match="was trained on backbone 'tiny'"):
         load_engine(name, head, dlib)
+
+
+def test_the_front_door_takes_an_engine(faces: NDArray[np.uint8]) -> None:
+    embedder = faceunc.load("dlib-pfe", engine="torch-fused", aligned=True)
+    plain = faceunc.load("dlib-pfe", precision="float32", aligned=True)
+    ids = list("abcd")
+    mine, theirs = embedder.embed_chips(faces[:4], ids), plain.embed_chips(faces[:4], ids)
+    assert (mine.meta["engine"], theirs.meta["engine"]) == ("torch-fused", "torch")
+    np.testing.assert_allclose(mine.mean, theirs.mean, atol=1e-4)
+    np.testing.assert_allclose(mine.log_var, theirs.log_var, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{"precision": "float32"}, {"mc_dropout": 10}])
+def test_an_engine_has_its_own_precision(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="leave out precision and mc_dropout"):
+        faceunc.load("dlib-pfe", engine="torch-fused", **options)

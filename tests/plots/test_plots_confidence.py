@@ -13,9 +13,9 @@ from PIL import Image
 from faceunc.compare import Comparison, Judgement, Side
 from faceunc.confidence import Evidence, Reference, fit_calibrator, make_policy
 from faceunc.confidence.store import StoredCalibrator
-from faceunc.embedder import Quality
 from faceunc.evaluation.striking import Example
 from faceunc.metrics.calibration import expected_calibration_error, reliability
+from faceunc.photo_batches import Quality
 from faceunc.plots.compare import save_comparison
 from faceunc.plots.confidence import save_guarantees, save_refusal, save_reliability, save_striking
 
