@@ -60,6 +60,7 @@ def extract(
         OutputError: ``out`` cannot be written; finished parts are kept.
     """
     _check_writable(out)
+    photos = list(dict.fromkeys(photos))
     done = _seen(_load_parts(out, embedder), retry_failed)
     todo = [photo for photo in photos if str(photo) not in done]
     del done

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -33,13 +33,18 @@ def torch_workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
     def start() -> None:
         torch.get_num_threads()  # torch gives a new thread its number at the first call, over what was set before
         torch.set_num_threads(threads // workers)  # counts for this thread, and for those that start later
-        started.wait()
+        with suppress(threading.BrokenBarrierError):  # the caller gave up
+            started.wait()
 
     pool = ThreadPoolExecutor(workers, initializer=start)
     try:
-        for _ in range(workers):
-            pool.submit(int)
-        started.wait()
+        try:
+            for _ in range(workers):
+                pool.submit(int)
+            started.wait()
+        except BaseException:  # no thread to be had, or interrupted: those that have started must not wait for ever
+            started.abort()
+            raise
         torch.set_num_threads(threads)  # threads that start later are not ours
         yield pool, workers
     finally:

@@ -98,7 +98,8 @@ def _chunk(numbers: range, find: Finder, path: Path, pool: ThreadPoolExecutor) -
         pass
     rows = find(numbers, pool)
     arrays: dict[str, NDArray[Any]] = {
-        "points": np.stack([row[0] for row in rows]).astype(np.float32),
+        # in C order: safetensors writes an array's bytes as they lie
+        "points": np.ascontiguousarray(np.stack([row[0] for row in rows]), np.float32),
         "state": np.array([row[1] for row in rows], np.uint8),
         "face_size": np.array([row[2] for row in rows], np.float32),
         "score": np.array([row[3] for row in rows], np.float32),

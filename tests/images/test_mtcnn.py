@@ -103,3 +103,10 @@ def test_fast_detector_finds_the_same_faces(bush: list[Path]) -> None:
     assert len(shifts) == len(photos)
     assert np.median(shifts) < 1.5
     assert DETECTORS["mtcnn-fast"] > DETECTORS["mtcnn"]
+
+
+def test_landmarks_lie_in_c_order(astronaut: NDArray[np.uint8]) -> None:
+    """They are written to files byte by byte."""
+    (found,) = FaceDetector()([astronaut])
+    assert found is not None
+    assert found.landmarks.flags["C_CONTIGUOUS"]
