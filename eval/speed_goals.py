@@ -56,10 +56,12 @@ GOALS = (
     *(Goal("scoring", ("error", case, "relative to the terms"), 2e-6, most=True) for case in _CASES),
     *(Goal("scoring", ("top-k", kind, "k = 10", "identical"), 1.0) for kind in ("per-dimension", "scalar")),
     Goal("extraction", ("ratios", "faceunc / plain"), 2.5),
+    Goal("extraction", ("ratios", "faceunc / plain 40"), 2.5),
     Goal("extraction", ("ratios", "faceunc / face_recognition"), 8.0),
     Goal("extraction", (_AGREEMENT, "mtcnn", "share"), 0.995),
     Goal("extraction", (_AGREEMENT, "mtcnn", "landmark shift, median"), 1.0, most=True),
     Goal("extraction", ("chips", "chips/s, arrays to embeddings"), 600.0),
+    Goal("extraction", ("chips", "chips/s, files to result"), 600.0),
     Goal("extraction", ("chips", "head's share of embedding"), 0.02, most=True),
     *(
         Goal("training", ("both heads", kind, "seconds"), 20.0, most=True, name=f"both PFE heads, {kind}: seconds")
