@@ -114,7 +114,7 @@ class FaceDetector:
         else:
             centres = (box[:, :2] + box[:, 2:]) / 2
             best = int(np.argmin(((centres - np.array(size) / 2) ** 2).sum(1)))
-        landmarks = np.ascontiguousarray(faces.points[best]) / np.float32(scale)
+        landmarks = np.ascontiguousarray(faces.points[best] / np.float32(scale))
         return Detection(landmarks, box[best], float(faces.scores[best]), len(faces))
 
 
