@@ -8,8 +8,6 @@ examples); head and decomposition of Kendall & Gal, NIPS 2017.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from faceunc.epistemic.decomposition import Decomposition, decompose_regression
 from faceunc.epistemic.dropout import dropout_masks
 from faceunc.losses.gaussian import gaussian_loss
+from faceunc.threads import one_thread
 
 DATA_END = 5.0  # training x lie in [-5, 5]
 PLOT_END = 10.0
@@ -173,7 +172,7 @@ def run_sine(config: SineConfig | None = None) -> SineResult:
     config = config or SineConfig()
     x, y = sine_data(config.points, config.seed)
     grid = np.linspace(-PLOT_END, PLOT_END, 401)
-    with _one_thread():
+    with one_thread():
         single = SineNetworks(1, config.seed)
         train_networks(single, x, y, config.steps, DROPOUT, config.seed)
         sampled = decompose(single, grid, dropout_masks(config.passes, HIDDEN, DROPOUT, config.seed))
@@ -192,13 +191,3 @@ def _bands(name: str, parts: Decomposition) -> Bands:
 
 def _column(values: Line) -> Tensor:
     return torch.from_numpy(values).float()[:, None]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

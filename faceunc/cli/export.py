@@ -42,8 +42,11 @@ def run(args: argparse.Namespace) -> int:
     from faceunc.engines.export import export_onnx
     from faceunc.engines.parity import face_chips, parity, with_degraded
     from faceunc.engines.registry import load_engine, open_engine
+    from faceunc.errors import InputError
     from faceunc.storage import check_writable
 
+    if args.out.suffix.lower() != ".onnx":
+        raise InputError(f"{args.out}: expected the name of a file *.onnx to write")
     check_writable(args.out)
     head, backbone = load_pair(args)
     export_onnx(backbone, head, args.out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from faceunc.heads.build import Head, SingleHead, build_single
 from faceunc.heads.pfe import PFEConfig
 from faceunc.progress import bar
+from faceunc.threads import one_thread
 from faceunc.training.batches import Batches
 from faceunc.training.centres import class_centres
 from faceunc.training.data import TrainingData
@@ -114,20 +115,6 @@ def train_head(
         snapshots = [_rescaled(config, state, shift, factor) for state in snapshots]
     spread_fnmr = fit_spread(head, data, held_people, options.seed)
     return TrainedHead(head, run.history, run.best_step, train_people, held_people, spread_fnmr, snapshots)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for torch's operations inside: small matrices take longer on two, and round differently.
-
-    So a head is the same function of its seed whatever the number of threads that torch was given.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _rescaled(config: PFEConfig, state: dict[str, Tensor], shift: float, factor: float) -> dict[str, Tensor]:

@@ -76,3 +76,11 @@ def test_export_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["export", "--backbone", "dlib@13", "-o", str(out)]) == 2
     assert "trained on backbone 'dlib'" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_export_does_not_overwrite_a_photograph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(b"a photograph")
+    assert main(["export", "-o", str(photo)]) == 2
+    assert "expected the name of a file *.onnx" in capsys.readouterr().err
+    assert photo.read_bytes() == b"a photograph"
