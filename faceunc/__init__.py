@@ -13,9 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from faceunc.embedder import Embedder, load
+    from faceunc.embedder import Embedder
     from faceunc.embeddings import Embeddings, concatenate
     from faceunc.errors import FaceuncError
+    from faceunc.loading import load
     from faceunc.scoring.embedded import score_blocks, score_histogram, score_matrix, score_pairs, top_k
     from faceunc.scoring.fusion import fuse
 
@@ -25,7 +26,7 @@ _PLACES = {
     "FaceuncError": "faceunc.errors",
     "concatenate": "faceunc.embeddings",
     "fuse": "faceunc.scoring.fusion",
-    "load": "faceunc.embedder",
+    "load": "faceunc.loading",
     "score_blocks": "faceunc.scoring.embedded",
     "score_histogram": "faceunc.scoring.embedded",
     "score_matrix": "faceunc.scoring.embedded",

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from faceunc.embedder import load
 from faceunc.errors import ImageError
 from faceunc.images.align import align_face
 from faceunc.images.astronaut import astronaut
 from faceunc.images.degrade import CLEAN, Degradation, degrade
 from faceunc.images.read import read_image
+from faceunc.loading import load
 from faceunc.scoring.embedded import score_pairs
 
 DEMO_KINDS = ("blur", "downsample", "noise", "occlusion")

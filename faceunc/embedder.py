@@ -1,35 +1,33 @@
-"""The front door: load an embedder by name, call it on paths or arrays, get Embeddings."""
+"""The embedder: called on paths or arrays it gives Embeddings. ``faceunc.load`` makes one."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceunc.backbones.base import Backbone, TorchBackbone
-from faceunc.backbones.registry import load_backbone
-from faceunc.detection.sigma import DetectorSigma, load_detector_sigma
+from faceunc.backbones.base import Backbone
+from faceunc.detection.sigma import DetectorSigma
 from faceunc.embeddings import Embeddings, concatenate
 from faceunc.epistemic.decomposition import decompose_embeddings
-from faceunc.epistemic.dropout import DropoutPlan, McDropout
+from faceunc.epistemic.dropout import McDropout
 from faceunc.errors import ImageError, IncompatibleError, InputError
 from faceunc.heads.ensemble import EnsembleHead
-from faceunc.heads.shipped import head_path
-from faceunc.heads.store import StoredHead, load_head
-from faceunc.images.align import align_face
+from faceunc.heads.store import StoredHead
+from faceunc.images.chips import cut_chip, given_chip
 from faceunc.images.detect import Detection, FaceDetector
-from faceunc.images.detect_workers import in_order
 from faceunc.images.measures import STANDARD_SIDE, STANDARD_TEMPLATE
 from faceunc.photo_batches import BATCH, Batch, Failure, Group, Photo, Quality, group_photos, quality_of, read_ahead
 from faceunc.provenance import version
+from faceunc.threads import in_order, turns
 
 
 class Embedder:
@@ -43,10 +41,12 @@ class Embedder:
         dropout: MC dropout of this backbone, for ``epistemic``; an ensemble head gives its own instead.
         detector_sigma: see :meth:`use_detector_sigma`.
         detector: one of :data:`faceunc.images.detect.DETECTORS`.
+        measure: measure the flaws of every photograph (:class:`faceunc.images.measures.Measures`), half a millisecond
+            each; without it they are NaN.
 
     Raises:
         IncompatibleError: the head belongs to another backbone, or ``dropout`` comes with a head that moves the mean.
-        InputError: ``detector_sigma`` where nothing is detected.
+        InputError: ``detector_sigma`` where nothing is detected, or an unknown ``select`` or ``detector``.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Embedder:
         dropout: McDropout | None = None,
         detector_sigma: DetectorSigma | None = None,
         detector: str = "mtcnn",
+        measure: bool = True,
     ) -> None:
         head.check_backbone(backbone.spec)
         if dropout is not None and head.head.moves_mean:
@@ -67,15 +68,14 @@ class Embedder:
             )
         self.dropout = dropout
         self.backbone, self.head, self.aligned = backbone, head, aligned
-        self._select, self._min_face_size, self._detector = select, min_face_size, detector
-        self._whole_turns: AbstractContextManager[object] = nullcontext()
-        # what has threads of its own takes one batch at a time, with all of them
-        if getattr(backbone, "own_threads", not isinstance(backbone, TorchBackbone)):
-            self._whole_turns = Lock()
+        self._select, self._min_face_size, self._detector, self._measure = select, min_face_size, detector, measure
+        self._whole_turns = turns(backbone)
         self._one_at_a_time = Lock()  # parts that keep a state while they work
         self.detector_sigma: DetectorSigma | None = None
         if detector_sigma is not None:
             self.use_detector_sigma(detector_sigma)
+        if not aligned:
+            _ = self.detector  # an unknown name is told here, and threads find it loaded
 
     def use_detector_sigma(self, detector_sigma: DetectorSigma) -> None:
         """From now on every photograph's quality says how uncertain its detection is.
@@ -152,8 +152,6 @@ class Embedder:
         large the photographs are.
         """
         names = [str(p) if isinstance(p, str | Path) else f"array-{i}" for i, p in enumerate(photos)]
-        if not self.aligned:
-            _ = self.detector  # loaded once, before threads ask for it
         yield from in_order(self._batch, group_photos(read_ahead(photos, names), names, batch_size))
 
     def embed_chips(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> Embeddings:
@@ -180,15 +178,18 @@ class Embedder:
         stacked = np.stack(chips) if chips else np.empty((0, side, side, 3), np.uint8)
         embeddings, norm = self._embed(stacked, ids)
         rows = zip(seen, detections, chips, norm, strict=True)
-        standard = self._gives_standard_chips
-        quality = [quality_of(image, detection, chip, float(n), standard) for image, detection, chip, n in rows]
+        on = self._measured_on
+        quality = [quality_of(image, detection, chip, float(n), on) for image, detection, chip, n in rows]
         return Batch(embeddings, self._with_place_sigma(quality, seen, detections), failures, chips)
 
     @property
-    def _gives_standard_chips(self) -> bool:
-        """Whether the chips that are embedded are those that are measured: they are with dlib's backbone."""
+    def _measured_on(self) -> Literal["chip", "photo"] | None:
+        """The chip that is embedded where it is the standard one, as with dlib's backbone; see :func:`quality_of`."""
         spec = self.backbone.spec
-        return spec.input_size == STANDARD_SIDE and tuple(map(tuple, spec.template)) == STANDARD_TEMPLATE
+        standard = spec.input_size == STANDARD_SIDE and tuple(map(tuple, spec.template)) == STANDARD_TEMPLATE
+        if not self._measure:
+            return None
+        return "chip" if standard else "photo"
 
     def _with_place_sigma(
         self, quality: list[Quality], images: list[NDArray[np.uint8]], detections: Sequence[Detection | None]
@@ -204,23 +205,13 @@ class Embedder:
         ]
 
     def _chip(self, image: NDArray[np.uint8], detection: Detection | None, name: str) -> NDArray[np.uint8]:
-        spec = self.backbone.spec
+        if self.aligned:
+            return given_chip(image, self.backbone.spec, name)
         if detection is not None:
-            return align_face(image, detection.landmarks, spec.template, spec.input_size)
-        if not self.aligned:
-            height, width = image.shape[:2]
-            floor = self.detector.smallest(width, height)
-            raise ImageError("no_face", f"{name}: no face of at least {floor} pixels found in {width} x {height}")
-        if image.shape[0] != image.shape[1]:
-            raise ImageError(
-                "wrong_size", f"{name}: expected a square aligned chip, got {image.shape[1]} x {image.shape[0]}"
-            )
-        import cv2
-
-        if image.shape[0] == spec.input_size:
-            return image
-        how = cv2.INTER_AREA if image.shape[0] > spec.input_size else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(image, (spec.input_size, spec.input_size), interpolation=how), np.uint8)
+            return cut_chip(image, detection, self.backbone.spec)
+        height, width = image.shape[:2]
+        floor = self.detector.smallest(width, height)
+        raise ImageError("no_face", f"{name}: no face of at least {floor} pixels found in {width} x {height}")
 
     @torch.no_grad()
     def _embed(self, chips: NDArray[np.uint8], ids: Sequence[str]) -> tuple[Embeddings, NDArray[np.float32]]:
@@ -241,49 +232,3 @@ class Embedder:
                 members = self.dropout(chips) if whole else self.dropout.from_features(output.feature_map)
             epistemic = decompose_embeddings(members).epistemic.numpy()
         return Embeddings(mean.numpy(), log_var.numpy(), list(ids), epistemic, self.meta), output.norm.numpy()
-
-
-def load(
-    name: str | Path = "dlib-pfe",
-    backbone: str | None = None,
-    precision: str = "auto",
-    select: str = "largest",
-    aligned: bool = False,
-    min_face_size: int = 40,
-    mc_dropout: int = 0,
-    dropout: DropoutPlan | None = None,
-    detector_sigma: str | Path | None = None,
-    detector: str = "mtcnn",
-    engine: str | None = None,
-) -> Embedder:
-    """Load an embedder: a shipped head by name ("dlib-pfe", "dlib-pfe-scalar"), or a head of your own by path.
-
-    Args:
-        name: see above. backbone: name or ONNX spec; None takes the one that the head was trained on.
-        precision: "auto", "float32" or "bfloat16". The rest: see :class:`Embedder`.
-        mc_dropout: passes of MC dropout (100 is usual), which fill ``epistemic``; 0 for none. dropout: where it stands.
-        detector_sigma: "mtcnn-sigma" or a path: uncertainty of the detections, in each photograph's quality.
-        detector: "mtcnn", or "mtcnn-fast" (see :data:`faceunc.images.detect.DETECTORS`).
-        engine: what runs the model, a name of :data:`faceunc.engines.names.ENGINES` (``faceunc bench`` measures them);
-            it has its own precision. None: torch.
-
-    Raises:
-        InputError: unknown name, missing or damaged file. IncompatibleError: head and backbone do not belong together.
-    """
-    if mc_dropout == 1:
-        raise InputError("mc_dropout must be 0 (none) or at least 2 passes: one cannot disagree with itself. Got 1.")
-    head = load_head(head_path(name))
-    model = _model(head, backbone, precision, mc_dropout, engine)
-    sampled = McDropout(model, dropout, mc_dropout) if mc_dropout else None
-    places = load_detector_sigma(detector_sigma) if detector_sigma is not None else None
-    return Embedder(model, head, select, aligned, min_face_size, sampled, places, detector)
-
-
-def _model(head: StoredHead, backbone: str | None, precision: str, mc_dropout: int, engine: str | None) -> Backbone:
-    if engine is None:
-        return load_backbone(backbone or head.backbone, precision)
-    if mc_dropout or precision != "auto":
-        raise InputError(f"engine {engine} has its own precision and no dropout: leave out precision and mc_dropout")
-    from faceunc.engines.registry import load_engine
-
-    return load_engine(engine, head, backbone)

@@ -21,6 +21,7 @@ FORMAT = "faceunc-embeddings-1"
 # What must agree before two embeddings may be compared: by cosine, and by a score that reads the variance.
 MEAN_KEYS = ("backbone", "backbone_sha256", "alignment", "mean")  # mean: hash of the head that moved it, else ""
 VARIANCE_KEYS = (*MEAN_KEYS, "head", "head_sha256")
+_AND = " + "
 _TYPES = {"mean": np.float32, "log_var": np.float32, "epistemic": np.float32, "ids": np.uint8, "id_ends": np.int64}
 
 
@@ -123,7 +124,8 @@ def harmonic_log_var(log_var: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
-    """Join embeddings of one origin.
+    """Join embeddings of one backbone and head. Where their ``meta`` differ otherwise (another engine, another version)
+    the result's names all of them: ``"torch-bf16 + openvino-bf16"``.
 
     Raises:
         InputError: no part at all. IncompatibleError: parts of different backbone, alignment or head.
@@ -146,8 +148,23 @@ def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
         np.concatenate([part.log_var for part in parts]),
         [name for part in parts for name in part.ids],
         np.concatenate(epistemic) if len(epistemic) == len(parts) else None,
-        parts[0].meta,
+        _joined_meta([part.meta for part in parts]),
     )
+
+
+def _joined_meta(metas: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Every key with its text, or with each of its texts once where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for meta in metas:
+        for key, text in meta.items():
+            found.setdefault(key, {})[text] = None
+    return {key: _AND.join(_distinct(texts)) for key, texts in found.items()}
+
+
+def _distinct(texts: Iterable[str]) -> Iterable[str]:
+    """Texts that were joined before come apart first, so that none is named twice."""
+    texts = list(texts)
+    return texts if len(texts) == 1 else dict.fromkeys(one for text in texts for one in text.split(_AND))
 
 
 def check_compatible(first: Embeddings, second: Embeddings, keys: Sequence[str] = VARIANCE_KEYS) -> None:

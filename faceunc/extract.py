@@ -67,7 +67,7 @@ def extract(
     with bar("embed", len(photos), initial=len(photos) - len(todo), show=show) as progress:
         for number, part in enumerate(_parts(embedder, todo, progress), _next_number(out)):
             _write_part(out / "parts", number, part)
-    return _finish(out, _join(_load_parts(out, embedder)), embedder, len(todo))
+    return _finish(out, _join(_load_parts(out, embedder)), len(todo))
 
 
 def _seen(parts: Sequence[Batch], without_failures: bool) -> set[str]:
@@ -115,8 +115,12 @@ def _write_part(folder: Path, number: int, part: Batch) -> None:
 
 def _facts(part: Batch) -> bytes:
     """Row by row, so that a large result is not held a second time."""
-    quality, failures = (",".join(json.dumps(asdict(row)) for row in rows) for rows in (part.quality, part.failures))
+    quality, failures = (",".join(map(_row, rows)) for rows in (part.quality, part.failures))
     return f'{{"quality": [{quality}], "failures": [{failures}]}}'.encode()
+
+
+def _row(fact: Quality | Failure) -> str:
+    return json.dumps(fact, default=vars)  # as ``asdict`` would have it, without its deep copies
 
 
 def _next_number(out: Path) -> int:
@@ -136,7 +140,7 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
                 check_compatible(embeddings, reference, _SETTINGS)
             except IncompatibleError as error:
                 raise IncompatibleError(
-                    f"{out} holds a result of other settings: {error}; choose another OUT"
+                    f"{out} holds a result of other settings: {error}; give the same ones, or choose another OUT"
                 ) from None
             part = _unseen(_read_facts(facts, embeddings), seen)
             seen.update(part.embeddings.ids)
@@ -172,7 +176,7 @@ def _read_facts(path: Path, embeddings: Embeddings) -> Batch:
     return Batch(embeddings, quality[: len(embeddings)], failures)
 
 
-def _finish(out: Path, whole: Batch, embedder: Embedder, new: int) -> Extraction:
+def _finish(out: Path, whole: Batch, new: int) -> Extraction:
     """Write the result of all parts, then drop the parts."""
     solved = set(whole.embeddings.ids)
     latest = {failure.photo: failure for failure in whole.failures if failure.photo not in solved}
@@ -183,7 +187,7 @@ def _finish(out: Path, whole: Batch, embedder: Embedder, new: int) -> Extraction
         "failed": dict(Counter(failure.kind for failure in whole.failures)),
         "several faces": sum(quality.faces > 1 for quality in whole.quality),
     }
-    report = {**counts, "embedder": embedder.meta, "provenance": provenance()}
+    report = {**counts, "embedder": dict(whole.embeddings.meta), "provenance": provenance()}
     atomic_write(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     atomic_write(out / "failures.csv", _csv(["photo", "kind", "message"], [asdict(f) for f in whole.failures]))
     atomic_write(out / "photos.csv", _photos_csv(whole))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from faceunc.images.views import sharpness
 BATCH = 32
 _BATCH_PIXELS = 24_000_000
 _READ_AHEAD = 16
+_NAN = float("nan")
 Photo = str | Path | NDArray[np.generic]
 Group = tuple[list[NDArray[np.uint8] | ImageError], Sequence[str]]
 
@@ -102,11 +104,18 @@ def _read(photo: Photo, name: str) -> NDArray[np.uint8] | ImageError:
 
 
 def quality_of(
-    image: NDArray[np.uint8], detection: Detection | None, chip: NDArray[np.uint8], norm: float, standard: bool
+    image: NDArray[np.uint8],
+    detection: Detection | None,
+    chip: NDArray[np.uint8],
+    norm: float,
+    measure: Literal["chip", "photo"] | None,
 ) -> Quality:
-    """``standard``: the chip is the one that is measured."""
+    """``measure``: the flaws on this chip, on the standard chip of the photograph, or not at all."""
     sharp = sharpness(chip)
     if detection is None:
-        return Quality(float("nan"), float("nan"), 1, sharp, norm, measures=measure_chip(image))
-    measures = measure_face(image, detection.landmarks, detection.size, chip if standard else None)
+        return Quality(_NAN, _NAN, 1, sharp, norm, measures=measure_chip(image) if measure else Measures())
+    if measure is None:
+        measures = Measures(face_size=detection.size)
+    else:
+        measures = measure_face(image, detection.landmarks, detection.size, chip if measure == "chip" else None)
     return Quality(detection.size, detection.score, detection.faces, sharp, norm, measures=measures)

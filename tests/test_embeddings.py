@@ -300,3 +300,14 @@ def test_concatenate_refuses() -> None:
 def test_parts_with_and_without_epistemic_do_not_join() -> None:
     with pytest.raises(IncompatibleError, match="1 of 2 parts"):
         concatenate([make(), make(epistemic=False)])
+
+
+def test_parts_of_several_engines_name_all_of_them() -> None:
+    def part(engine: str, name: str) -> Embeddings:
+        meta = {"backbone": "b", "head": "one + one", "engine": engine, "faceunc": "1"}
+        return Embeddings(np.eye(1, 4, dtype=np.float32), np.zeros((1, 4), np.float32), [name], meta=meta)
+
+    both = concatenate([part("torch", "a"), part("openvino", "b")])
+    again = concatenate([both, part("torch", "c"), part("openvino + onnxruntime", "d")])
+    assert both.meta == {"backbone": "b", "head": "one + one", "engine": "torch + openvino", "faceunc": "1"}
+    assert again.meta["engine"] == "torch + openvino + onnxruntime"

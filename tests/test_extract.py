@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import faceunc
 import faceunc.extract
 from faceunc.errors import IncompatibleError, InputError
 from faceunc.extract import extract
+from faceunc.images.measures import Measures
 
 
 @pytest.fixture(scope="module")
@@ -181,4 +184,39 @@ def test_the_fast_detector_is_told_apart(tmp_path: Path, tiny_head: Path, bush: 
     with pytest.raises(IncompatibleError, match="detector"):
         extract(faceunc.load(tiny_head, precision="float32"), bush[:4], tmp_path / "out", show=False)
     with pytest.raises(InputError, match="mtcnn, mtcnn-fast"):
-        _ = faceunc.load(tiny_head, detector="yolo").detector
+        faceunc.load(tiny_head, detector="yolo")
+
+
+def test_a_result_goes_on_with_another_engine_of_its_precision(
+    tmp_path: Path, tiny_head: Path, bush: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    extract(faceunc.load(tiny_head, engine="torch-fused", min_face_size=60), bush[:2], out, show=False)
+    plain = faceunc.load(tiny_head, engine="torch", precision="float32", min_face_size=60)
+    found = extract(plain, bush[:4], out, show=False)
+    assert found.embeddings.meta["engine"] == "torch-fused + torch"
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert report["embedder"] == dict(found.embeddings.meta)
+    with pytest.raises(IncompatibleError, match="precision is 'float32' on one side, 'bfloat16'"):
+        extract(faceunc.load(tiny_head, engine="torch-bf16", min_face_size=60), bush[:4], out, show=False)
+
+
+def test_without_measures_everything_else_is_the_same(
+    tmp_path: Path, embedder: faceunc.Embedder, tiny_head: Path, bush: list[Path]
+) -> None:
+    quick = faceunc.load(tiny_head, precision="float32", min_face_size=60, measure=False)
+    (whole,), (less,) = embedder.batches(bush[:3]), quick.batches(bush[:3])
+    np.testing.assert_array_equal(less.embeddings.mean, whole.embeddings.mean)
+    for one, other in zip(less.quality, whole.quality, strict=True):
+        assert (
+            replace(one, measures=Measures())
+            == replace(other, measures=Measures())
+            == replace(one, measures=Measures())
+        )
+        assert not math.isnan(other.measures.blur)
+        assert math.isnan(one.measures.blur)
+        assert one.measures.face_size == other.face_size
+    extract(quick, bush[:3], tmp_path, show=False)
+    rows = list(csv.DictReader((tmp_path / "photos.csv").open()))
+    assert [row["blur"] for row in rows] == [""] * 3
+    assert all(float(row["face_size"]) > 60 for row in rows)

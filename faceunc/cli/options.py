@@ -70,7 +70,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine",
         choices=tuple(ENGINES),
-        help="what runs the model, with a precision of its own; faceunc bench finds the fastest here (default: torch)",
+        help="what runs the model, with a precision of its own; faceunc bench finds the fastest here (default: torch "
+        "in --precision, for dlib's network with fused convolutions where it can)",
     )
     group.add_argument(
         "--select", choices=("largest", "central"), default="largest", help="which face of several (default: largest)"
@@ -136,9 +137,9 @@ def apply_threads(args: argparse.Namespace) -> None:
 def load_embedder(args: argparse.Namespace) -> Any:
     """The embedder that the model options describe."""
     apply_threads(args)
-    from faceunc.embedder import load
     from faceunc.epistemic.dropout import DropoutPlan
     from faceunc.errors import InputError
+    from faceunc.loading import load
 
     if not args.mc_dropout and (args.dropout_blocks or args.dropout_rate is not None):
         raise InputError("--dropout-rate and --dropout-blocks belong to --mc-dropout T: give that too")
@@ -156,6 +157,7 @@ def load_embedder(args: argparse.Namespace) -> Any:
             plan,
             detector=args.detector,
             engine=args.engine,
+            measure=not getattr(args, "no_measures", False),  # an option of embed
         )
     except ValueError as error:  # a rate of 1, a block that the backbone does not have
         raise InputError(str(error)) from None

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from faceunc.backbones.base import Backbone, TorchBackbone
-from faceunc.backbones.precision import has_fast_bfloat16
+from faceunc.backbones.precision import MIN_COSINE, PRECISIONS, has_fast_bfloat16
 from faceunc.backbones.registry import load_backbone
 from faceunc.engines.base import Engine
-from faceunc.engines.export import export_onnx
+from faceunc.engines.export import EXPORTER, export_onnx
 from faceunc.engines.names import ENGINES, REFERENCE, EngineKind
 from faceunc.engines.papers import FORMAT, Papers, read_papers
 from faceunc.errors import InputError
@@ -77,10 +77,55 @@ def unavailable(kind: EngineKind) -> str:
     return ""
 
 
+def default_engine(backbone: Backbone, precision: str = "auto") -> str:
+    """The engine that ``faceunc embed`` uses when none is named: dlib's network by fused convolutions, others by torch.
+
+    Args:
+        backbone: loaded, of any precision. precision: "float32", "bfloat16", or "auto": bfloat16 where the processor is
+            fast at it and the engine says what float32 says of a real face, clean and degraded; float32 otherwise.
+
+    Where fused convolutions cannot run or fail their check, plain torch is named. Takes half a second.
+
+    Raises:
+        InputError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}. Got {precision!r} instead.")
+    if not isinstance(backbone, TorchBackbone):
+        return REFERENCE
+    exact = TorchBackbone(backbone.module, backbone.spec)
+    if precision == "auto":
+        found = _best(exact, "bfloat16") if has_fast_bfloat16() else ""
+        return found or default_engine(backbone, "float32")
+    return _best(exact, precision) or ("torch-bf16" if precision == "bfloat16" else REFERENCE)
+
+
+def _best(exact: TorchBackbone, precision: str) -> str:
+    """The first engine, fused before plain, that is as near to float32 as its precision allows; empty: none."""
+    from faceunc.engines.fused import FusedResNet
+    from faceunc.engines.parity import face_chips, with_degraded
+
+    chips = with_degraded(face_chips(exact.spec))
+    expected = exact(chips).mean
+    for runtime, make in (("fused", FusedResNet), ("torch", _with_precision)):
+        kind = next(kind for kind in ENGINES.values() if (kind.runtime, kind.precision) == (runtime, precision))
+        try:
+            cosine = (make(exact, precision)(chips).mean * expected).sum(1).min() if not unavailable(kind) else 0.0
+        except InputError:  # fused convolutions are for dlib's network, and for a torch that has them
+            continue
+        if cosine >= MIN_COSINE:
+            return kind.name
+    return ""
+
+
+def _with_precision(backbone: TorchBackbone, precision: str) -> TorchBackbone:
+    return TorchBackbone(backbone.module, backbone.spec, precision)
+
+
 def exported_file(head: StoredHead, backbone: Backbone) -> Path:
     """The exported model of this pair in the cache; written when it is not there, or damaged."""
     names = f"{backbone.spec.name}-{backbone.spec.sha256[:12]}-{head.name}-{head.sha256[:12]}"
-    path = cache_dir() / "engines" / FORMAT / f"{names.replace('/', '-')}.onnx"
+    path = cache_dir() / "engines" / f"{FORMAT}-exporter-{EXPORTER}" / f"{names.replace('/', '-')}.onnx"
     expected = Papers.of(backbone.spec, head)
     try:
         good = path.is_file() and read_papers(path) == expected
@@ -97,7 +142,7 @@ def _torch(kind: EngineKind, head: StoredHead, backbone: Backbone, threads: int)
     if kind.name != REFERENCE:
         if not isinstance(backbone, TorchBackbone):
             raise InputError(f"engine {kind.name} runs torch backbones. Got {backbone.spec.name} instead.")
-        backbone = TorchBackbone(backbone.module, backbone.spec, kind.precision)
+        backbone = _with_precision(backbone, kind.precision)
     return TorchEngine(kind.name, backbone, head, own_threads=not isinstance(backbone, TorchBackbone))
 
 
@@ -111,7 +156,7 @@ def _fused(kind: EngineKind, head: StoredHead, backbone: Backbone, threads: int)
 def _compile(kind: EngineKind, head: StoredHead, backbone: Backbone, threads: int) -> Engine:
     from faceunc.engines.torch_engine import TorchEngine, compiled
 
-    return TorchEngine(kind.name, compiled(backbone, kind.precision), head, own_threads=True)
+    return TorchEngine(kind.name, compiled(backbone, kind.precision), head)
 
 
 def _exported(kind: EngineKind, head: StoredHead, backbone: Backbone, threads: int) -> Engine:

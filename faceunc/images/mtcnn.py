@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from faceunc.images.mtcnn_windows import Windows
 
 THRESHOLDS = (0.6, 0.7, 0.7)  # facenet-pytorch's
+OVERLAPS = (0.7, 0.7)  # facenet-pytorch's
 _CELL = 12  # what the first network sees, in pixels of a pyramid's level
 _FACTOR = 0.709  # from one level to the next
 _CHUNKS = (0, 128, 48)  # candidates a pass of the second and third network: activations stay in the processor's cache
@@ -60,41 +61,41 @@ class Mtcnn:
     Args:
         min_face_size: smallest face side that is looked for, in pixels.
         thresholds: least score of a candidate after each of the three networks.
+        overlaps: after the first and second network, of candidates whose intersection over union is larger only the
+            best stays. Small ones leave about one candidate a face: quick, and the last network has less to choose
+            from.
     """
 
-    def __init__(self, min_face_size: int = 40, thresholds: tuple[float, float, float] = THRESHOLDS) -> None:
+    def __init__(
+        self,
+        min_face_size: int = 40,
+        thresholds: tuple[float, float, float] = THRESHOLDS,
+        overlaps: tuple[float, float] = OVERLAPS,
+    ) -> None:
         from facenet_pytorch import MTCNN
 
         networks = MTCNN(device="cpu").eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._networks: tuple[nn.Module, nn.Module, nn.Module] = (networks.pnet, networks.rnet, networks.onet)
-        self.min_face_size, self.thresholds = min_face_size, thresholds
+        self.min_face_size, self.thresholds, self.overlaps = min_face_size, thresholds, overlaps
 
     @torch.no_grad()
-    def __call__(self, photos: NDArray[np.uint8]) -> list[Faces]:
-        """Search RGB uint8 photographs of one size, (N, H, W, 3)."""
+    def __call__(self, photos: NDArray[np.uint8], smallest: float | None = None) -> list[Faces]:
+        """Search RGB uint8 photographs of one size, (N, H, W, 3), for faces of ``smallest`` pixels or more (None:
+        ``min_face_size``)."""
         windows = Windows(photos)
-        found = _visible(windows, self._propose(windows))
+        found = _visible(windows, self._propose(windows, smallest or self.min_face_size))
         if len(found):
             found = _visible(windows, self._refine(windows, found))
         if not len(found):
             return [_no_faces() for _ in photos]
         return self._judge(windows, found)
 
-    def _scales(self, height: int, width: int) -> list[float]:
-        """Of the pyramid's levels: at the first, a face of ``min_face_size`` is as large as a cell."""
-        scales, scale = [], _CELL / self.min_face_size
-        side = min(height, width) * scale
-        while side >= _CELL:
-            scales.append(scale)
-            scale, side = scale * _FACTOR, side * _FACTOR
-        return scales
-
-    def _propose(self, windows: Windows) -> _Candidates:
+    def _propose(self, windows: Windows, smallest: float) -> _Candidates:
         """First stage: squares that may hold a face."""
         from facenet_pytorch.models.utils.detect_face import generateBoundingBox
 
         levels, numbers = [], []
-        for scale in self._scales(windows.height, windows.width):
+        for scale in _scales(windows.height, windows.width, smallest):
             level = windows.whole(int(windows.height * scale + 1), int(windows.width * scale + 1))
             offsets, scores = self._networks[0](level)
             boxes, photo = generateBoundingBox(offsets, scores[:, 1], scale, self.thresholds[0])
@@ -104,7 +105,7 @@ class Mtcnn:
         if not levels:
             return _Candidates(torch.empty(0, 5), torch.empty(0, dtype=torch.int64))
         boxes, photo = torch.cat(levels), torch.cat(numbers)
-        keep = _suppress(boxes, photo, 0.7)
+        keep = _suppress(boxes, photo, self.overlaps[0])
         boxes, photo = boxes[keep], photo[keep]
         sides = (boxes[:, 2:4] - boxes[:, :2]).repeat(1, 2)
         places = boxes[:, :4] + boxes[:, 5:9] * sides
@@ -116,7 +117,7 @@ class Mtcnn:
         good = scores[:, 1] > self.thresholds[1]
         found, offsets = found[good], offsets[good]
         found.boxes[:, 4] = scores[good, 1]
-        keep = _suppress(found.boxes, found.photo, 0.7)
+        keep = _suppress(found.boxes, found.photo, self.overlaps[1])
         found, offsets = found[keep], offsets[keep]
         places = _moved(found.boxes[:, :4], offsets)
         return _Candidates(torch.cat([_square(places), found.boxes[:, 4:]], 1), found.photo)
@@ -144,6 +145,16 @@ class Mtcnn:
             crops = windows.crops(photo[rows], boxes[rows], side)
             parts.append(self._networks[stage](crops))
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _scales(height: int, width: int, smallest: float) -> list[float]:
+    """Of the pyramid's levels: at the first, a face of ``smallest`` pixels is as large as a cell."""
+    scales, scale = [], _CELL / smallest
+    side = min(height, width) * scale
+    while side >= _CELL:
+        scales.append(scale)
+        scale, side = scale * _FACTOR, side * _FACTOR
+    return scales
 
 
 def _suppress(boxes: Tensor, photo: Tensor, overlap: float) -> Tensor:

@@ -79,13 +79,14 @@ def _check_size(size: Sequence[int], name: str | Path) -> None:
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    upright = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # a photograph that is upright already is not copied
+    upright = image
     if upright.mode.startswith("I") or upright.mode == "F":
         upright = _wide_to_grey(upright)
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         over = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.asarray(upright.convert("RGB"))
+    return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def _wide_to_grey(image: Image.Image) -> Image.Image:

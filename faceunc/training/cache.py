@@ -6,12 +6,12 @@ precision) and holds one ``.npy`` an array, and ``progress.json`` with the numbe
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -25,13 +25,13 @@ from faceunc.backbones.base import Backbone
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.errors import ImageError
 from faceunc.images.align import align_face
-from faceunc.images.detect_workers import in_order
 from faceunc.images.landmarks import Landmarks
 from faceunc.images.photos import PhotoSet
 from faceunc.images.read import read_image
 from faceunc.images.views import View, sharpness
 from faceunc.progress import bar
 from faceunc.storage import atomic_write, output_errors
+from faceunc.threads import in_order, turns
 
 _Rows = dict[str, NDArray[np.floating]]
 _BATCH = 64
@@ -84,7 +84,7 @@ class FeatureSource:
             OutputError: when the cache cannot be written.
         """
         writers = {view: _ViewWriter(self.folder(view), len(self.photos), self.backbone.spec) for view in views}
-        with contextlib.ExitStack() as locks:
+        with ExitStack() as locks:
             # in one order for all processes, so that two of them never wait for each other
             for view in sorted({v for v in views if writers[v].done < len(self.photos)}, key=lambda v: v.name):
                 locks.enter_context(writers[view].lock())
@@ -98,9 +98,10 @@ class FeatureSource:
         stored = {view: writer.done for view, writer in writers.items()}
         starts = range(min(stored.values()), len(self.photos), _BATCH)
         name = f"embed {len(writers)} view(s), {self.backbone.spec.name}"
+        turn = turns(self.backbone)
 
         def embed(start: int) -> dict[View, _Rows]:
-            return self._embed(start, [view for view, done in stored.items() if done <= start])
+            return self._embed(start, [view for view, done in stored.items() if done <= start], turn)
 
         with bar(name, len(self.photos), initial=starts.start, show=show) as progress:
             try:
@@ -112,11 +113,12 @@ class FeatureSource:
                 for writer in writers.values():
                     writer.commit()
 
-    def _embed(self, start: int, views: Sequence[View]) -> dict[View, _Rows]:
+    def _embed(self, start: int, views: Sequence[View], turn: AbstractContextManager[object]) -> dict[View, _Rows]:
         """The arrays of one batch of photographs in each view."""
         rows = range(start, min(start + _BATCH, len(self.photos)))
         columns = zip(*(self._views_of(row, views) for row in rows), strict=True)
-        return {view: _rows_of(np.stack(chips), self.backbone) for view, chips in zip(views, columns, strict=True)}
+        made = {view: np.stack(chips) for view, chips in zip(views, columns, strict=True)}
+        return {view: _rows_of(chips, self.backbone, turn) for view, chips in made.items()}
 
     def chips(
         self, views: Sequence[View], batch: int, first: int = 0
@@ -150,9 +152,10 @@ class FeatureSource:
         return [view.apply(chip, name) for view in views]
 
 
-def _rows_of(chips: NDArray[np.uint8], backbone: Backbone) -> _Rows:
+def _rows_of(chips: NDArray[np.uint8], backbone: Backbone, turn: AbstractContextManager[object]) -> _Rows:
     """What is stored of these chips, by the names of :class:`Features`."""
-    output = backbone(chips)
+    with turn:
+        output = backbone(chips)
     values = {name: getattr(output, name).numpy() for name in ("mean", "feature_map", "norm")}
     return {**values, "sharpness": np.array([sharpness(chip) for chip in chips], np.float32)}
 
@@ -181,7 +184,8 @@ class _ViewWriter:
         try:
             done = int(json.loads((self.folder / "progress.json").read_text())["done"])
             self.read()
-            return min(max(done, 0), self.rows)
+            # whole batches only: a batch cut in two would be computed to other roundings, or a part of it skipped
+            return self.rows if done >= self.rows else max(done, 0) // _BATCH * _BATCH
         except (OSError, ValueError, KeyError, TypeError, EOFError):  # EOFError: an empty .npy
             return 0
 

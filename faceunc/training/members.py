@@ -41,7 +41,9 @@ def _normalised(norms: Sequence[nn.Module], pooled: Tensor) -> Tensor:
     like = cast(nn.BatchNorm1d, norms[0])
     first["num_batches_tracked"].add_(1)
     running = first["running_mean"], first["running_var"]
-    normed = F.batch_norm(pooled, *running, training=True, momentum=like.momentum or 0.0, eps=like.eps)
+    # without a momentum, the statistics are the plain average over all batches so far
+    momentum = 1.0 / int(first["num_batches_tracked"]) if like.momentum is None else like.momentum
+    normed = F.batch_norm(pooled, *running, training=True, momentum=momentum, eps=like.eps)
     for other in others:
         for name, value in first.items():
             other[name].copy_(value)

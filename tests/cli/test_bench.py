@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
-from faceunc.embedder import load
 from faceunc.embeddings import VARIANCE_KEYS
 from faceunc.engines.registry import open_engine
+from faceunc.loading import load
 
 FAST = ["--seconds", "0.01", "--batch", "2", "--threads", "2"]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from faceunc.backbones.base import TorchBackbone
 from faceunc.engines import fused as module
@@ -58,3 +59,11 @@ def test_a_torch_whose_operators_compute_something_else(dlib: TorchBackbone, mon
     monkeypatch.setattr(module._Convolution, "add_relu", no_skip)
     with pytest.raises(InputError, match=r"give other numbers: cosine"):
         FusedResNet(dlib, "float32")
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(72, 72), (3, 3), (4, 5), (7, 8), (9, 4)])
+def test_pooling_by_bits_is_pooling(size: tuple[int, int], kind: torch.dtype) -> None:
+    noise = torch.randn(3, 5, *size, generator=torch.Generator().manual_seed(0))
+    x = torch.relu(noise).to(kind).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(module._pool(x), F.max_pool2d(x, 3, 2))

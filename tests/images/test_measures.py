@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import convolve2d
+from skimage.measure import label, regionprops
 
 from faceunc.backbones.registry import load_backbone
 from faceunc.images.align import align_face, centre_landmarks
@@ -191,3 +193,42 @@ def test_measures_of_the_chip_by_their_plain_formulas(chip: NDArray[np.uint8]) -
 def test_a_given_chip_saves_the_alignment(photo: NDArray[np.uint8], chip: NDArray[np.uint8]) -> None:
     points = centre_landmarks(250, 250)
     assert measure_face(photo, points, 90, chip) == measure_face(photo, points, 90)
+
+
+def _ellipse(height: int, width: int) -> NDArray[np.uint8]:
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 1, -1)
+    return mask
+
+
+@pytest.mark.parametrize("shape", [(132, 104), (131, 105), (40, 30), (5, 4)])
+def test_flat_share_by_scikit_image(shape: tuple[int, int], chip: NDArray[np.uint8]) -> None:
+    """Another implementation of labels, areas and median, on faces with a patch of paint."""
+    grey = cv2.resize(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), shape[::-1], interpolation=cv2.INTER_AREA)
+    for painted in (False, True):
+        if painted:
+            grey[shape[0] // 3 : shape[0] // 2, shape[1] // 3 :] = 90
+        inside = _ellipse(*shape).astype(bool)
+        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.5)
+        change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        patches = label((change <= 0.1 * np.median(change[inside])) & inside, connectivity=1)
+        most = max((region.area for region in regionprops(patches)), default=0)
+        assert flat_share(grey) == most / inside.sum()
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 71), (150, 150), (97, 203)])
+def test_blockiness_by_plain_medians(shape: tuple[int, int]) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+    wide = grey.astype(np.float64)
+    ratios = []
+    for axis in (1, 0):
+        step = np.abs(np.diff(wide, axis=axis)).mean(axis=1 - axis)
+        phases = np.sort([np.median(step[place::8]) for place in range(8)])
+        ratios.append(phases[-1] / max((phases[3] + phases[4]) / 2, 0.1))
+    assert blockiness(grey) == pytest.approx(np.mean(ratios), rel=1e-6)
+
+
+def test_noise_level_by_plain_convolution() -> None:
+    grey = np.random.default_rng(2).integers(0, 256, (61, 83)).astype(np.uint8)
+    response = convolve2d(grey.astype(np.float64), [[1, -2, 1], [-2, 4, -2], [1, -2, 1]], mode="valid")
+    assert noise_level(grey) == pytest.approx(np.abs(response).mean() * math.sqrt(math.pi / 2) / 6, rel=1e-12)
