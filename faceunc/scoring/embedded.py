@@ -93,7 +93,8 @@ def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> N
 
 
 def score_blocks(first: Embeddings, second: Embeddings) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
-    """All MLS scores as (rows, columns, float32 block), at most 256 x 8,192 at a time; see :func:`mls_blocks`.
+    """All MLS scores, block by block: (rows of ``first``, columns of ``second``, float32 block), at most 256 x 8,192 at a
+    time, in the same order in every run. A block may be kept: the next one is another array.
 
     Raises:
         IncompatibleError, ValueError: as :func:`score_pairs`.
@@ -108,18 +109,27 @@ def score_histogram(
     person1: ArrayLike,
     person2: ArrayLike | None = None,
     edges: NDArray[np.float32] | None = None,
+    bins: int = 65_536,
 ) -> ScoreHistogram:
-    """Genuine and impostor MLS counted in bins, for a ROC without stored scores; see :func:`mls_histogram`.
+    """Genuine and impostor MLS counted in bins, for a ROC without stored scores: ``tar_at_far(1e-4)`` of the result.
+
+    Args:
+        second: None compares ``first`` with itself, each pair of different rows once.
+        person1, person2: (N,), (M,) whole numbers: who is on each photograph; equal ones make a pair genuine.
+        edges: equally spaced thresholds; None puts ``bins`` of them around the scores of a sample of pairs.
 
     Raises:
-        IncompatibleError, ValueError: as :func:`score_pairs` and :func:`mls_histogram`.
+        IncompatibleError: as :func:`score_pairs`. ValueError: lengths that do not fit, edges that are not equally
+            spaced, one of ``second`` and ``person2`` without the other, scores that are not finite.
     """
     _check(first, first if second is None else second, "mls")
-    return mls_histogram(first, second, person1, person2, edges)
+    return mls_histogram(first, second, person1, person2, edges, bins)
 
 
 def top_k(probes: Embeddings, gallery: Embeddings, k: int, score: str = "mls") -> TopK:
-    """The k best of ``gallery`` for every probe, exactly, by "mls" or "cosine"; see :func:`mls_top_k`.
+    """The k best of ``gallery`` for every probe, by "mls" or "cosine": scores and positions, float32 and int64 (P, k),
+    from high to low; of equal scores the lower position is first. Exact, as if all scores were computed and sorted;
+    a memory-mapped gallery is read piece by piece.
 
     Raises:
         IncompatibleError, ValueError: as :func:`score_pairs`, k out of range, another score.
