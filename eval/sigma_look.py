@@ -205,14 +205,14 @@ def main() -> None:
     more = "" if args.backbone == "dlib" else f" --backbone {args.backbone}"
     report = {
         "backbone": name,
-        "heads": {head: figures(bench, head, measured) for head in bench.variances},
+        "heads": {head: figures(bench, head, measured) for head in bench.head_names},
         "provenance": provenance() | {"command": f"python eval/sigma_look.py {args.data.name} --out {args.out}{more}"},
     }
     path = args.out / f"sigma-look-lfw{'' if args.backbone == 'dlib' else '-' + name.split('-')[-1]}.json"
     print(table(report))
     atomic_write(path, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     atomic_write(path.with_suffix(".txt"), (table(report) + "\n").encode())
-    head = bench.variances[0]
+    head = bench.head_names[0]
     draw(bench, head, measured, report["heads"][head], path.with_suffix(".png"))
 
 

@@ -1,9 +1,10 @@
 """Engines on LFW: ``python eval/speed_engines.py LFW --json eval/results/speed-engines.json``.
 
-Every engine that this machine has, measured in one run with the shipped per-dimension head: aligned chips a second at a
-batch of 32 and milliseconds of one chip (medians of interleaved rounds after warm-up), the ratio to torch in float32,
-and the largest difference to it over 256 photographs of LFW, each clean and degraded by the standard mix. For dlib's
-network the arithmetic of one chip, the matrix products that this machine reaches and so the share of its limit.
+Every engine that this machine has, measured in one run with the shipped per-dimension head: aligned chips a second of
+batches of 32 side by side, as ``faceunc embed`` runs them, and milliseconds of one chip (medians of interleaved rounds
+after warm-up, with quartiles), the ratio to torch in float32, and the largest difference to it over 256 photographs of
+LFW, each clean and degraded by the standard mix. For dlib's network the arithmetic of one chip, the matrix products
+that this machine reaches and so the share of its limit.
 """
 
 from __future__ import annotations

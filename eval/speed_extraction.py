@@ -1,6 +1,7 @@
 """Speed of the whole way from JPEG files to a stored result.
 
-    python eval/speed_extraction.py LFW --json eval/results/speed-extraction.json [--table | --memory 100000]
+    python eval/speed_extraction.py LFW --json eval/results/speed-extraction.json [--memory 100000]
+    python eval/speed_extraction.py LFW --json eval/results/speed-extraction-detectors.json --images 600 --table sizes
 
 Every pipeline reads its files itself and writes its result to disk; all take turns in one run, and a figure is the
 median over the rounds. Ours embeds all photographs in every round; a peer takes another quarter of them in each.
@@ -30,21 +31,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from speed_extraction_detectors import TABLES, spread, store
+from speed_extraction_detectors import detector_table as detector_table
 from speed_extraction_memory import memory_growth
 from speed_extraction_peers import BATCH, Pipeline, face_recognition_pipeline, plain_detections, plain_pipeline
-from tabulate import tabulate
 
 import faceunc
 from faceunc.extract import extract
 from faceunc.images.detect import DETECTORS, FaceDetector
 from faceunc.images.detect_agreement import compare_detections
-from faceunc.images.detect_workers import in_order
 from faceunc.images.photos import identity_folder
 from faceunc.images.read import read_image
 from faceunc.provenance import provenance
+from faceunc.threads import in_order, one_thread
 
 ROUNDS = 4
-SIZES = (20, 40, 60, 80)
 SKIPPED = "skipped: not installed"
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +70,8 @@ def rate(pipeline: Pipeline, paths: Sequence[Path]) -> float:
 
 def pipeline_rates(paths: Sequence[Path]) -> dict[str, float | str]:
     """Median photographs a second of all pipelines, which take turns."""
-    ours = {"faceunc": our_pipeline(), "faceunc, mtcnn-fast": our_pipeline(detector="mtcnn-fast")}
+    ours = {"faceunc": our_pipeline()}
+    ours |= {f"faceunc, {kind}": our_pipeline(detector=kind) for kind in DETECTORS if kind != "mtcnn"}
     peers = {"plain": plain_pipeline(), "plain 40": plain_pipeline(min_face_size=40)}
     other = face_recognition_pipeline()
     if other is not None:
@@ -100,16 +102,15 @@ def chip_figures(photos: Sequence[Pixels]) -> dict[str, float]:
 
 def head_share(embedder: faceunc.Embedder, chips: Pixels) -> float:
     """Seconds of the variance head over those of the backbone on the same batch, one thread, as a worker runs them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    output, head = embedder.backbone(chips), embedder.head.head
+    head = embedder.head.head
 
     @torch.no_grad()
     def look() -> None:
         head.embed(head.pool(output.feature_map, output.norm), output.mean)
 
-    pairs = [(clock(look), clock(lambda: embedder.backbone(chips))) for _ in range(17)][2:]
-    torch.set_num_threads(threads)
+    with one_thread():
+        output = embedder.backbone(chips)
+        pairs = [(clock(look), clock(lambda: embedder.backbone(chips))) for _ in range(17)][2:]
     return median(one for one, _ in pairs) / median(two for _, two in pairs)
 
 
@@ -135,33 +136,6 @@ def clock(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def detector_table(photos: Sequence[Pixels], sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
-    """Every detector at every smallest face: speed, and agreement with plain MTCNN at the same one."""
-    rows = []
-    for size in sizes:
-        start = time.perf_counter()
-        plain = plain_detections(photos, size)
-        rows.append(
-            {"detector": "plain MTCNN", "min face": size, "images/s": len(photos) / (time.perf_counter() - start)}
-        )
-        rows[-1]["no face"] = sum(one is None for one in plain)
-        for kind in DETECTORS:
-            detector = FaceDetector(min_face_size=size, kind=kind)
-            detector(photos[:BATCH])
-            start = time.perf_counter()
-            found = detector(photos)
-            row = {"detector": kind, "min face": size, "images/s": len(photos) / (time.perf_counter() - start)}
-            rows.append(
-                row | {"no face": sum(one is None for one in found)} | compare_detections(plain, found).figures()
-            )
-    return rows
-
-
-def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """``count`` of these, evenly over the whole."""
-    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(count, len(paths)))]
-
-
 def measure(data: Path, images: int = 512) -> dict[str, Any]:
     """All figures of LFW's folder, JSON-ready: images a second by pipeline, ratios, agreement, chips, memory."""
     paths = spread(identity_folder(data).paths, images)
@@ -169,7 +143,8 @@ def measure(data: Path, images: int = 512) -> dict[str, Any]:
     rates = pipeline_rates(paths)
     ratios = {
         f"{ours} / {peer}": rates[ours] / rates[peer] if not isinstance(rates[peer], str) else SKIPPED
-        for ours in ("faceunc", "faceunc, mtcnn-fast")
+        for ours in rates
+        if ours.startswith("faceunc")
         for peer in ("plain", "plain 40", "face_recognition")
     }
     plain = plain_detections(photos, 40)
@@ -193,26 +168,22 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--images", type=int, default=512)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--table", action="store_true", help="instead: the detectors against plain MTCNN")
+    which.add_argument("--table", choices=TABLES, help="instead: a table of the detectors, into a file of all of them")
     which.add_argument("--memory", type=int, metavar="N", help="instead: memory over N aligned chips")
     args = parser.parse_args()
     paths = identity_folder(args.data).paths
-    if args.table:
-        photos = [read_image(path) for path in spread(paths, args.images)]
-        figures: dict[str, Any] = {"detectors": detector_table(photos)}
-    elif args.memory:
-        figures = {"memory, MB": memory_growth(paths, args.memory, aligned=True)}
-    else:
-        figures = measure(args.data, args.images)
-    text = json.dumps(figures, indent=1)
-    if args.table:
-        text = tabulate(figures["detectors"], headers="keys", floatfmt=".4g")
-        args.json.with_suffix(".txt").write_text(text + "\n")
-    more = " --table" if args.table else f" --memory {args.memory}" if args.memory else ""
+    more = f" --table {args.table}" if args.table else f" --memory {args.memory}" if args.memory else ""
     command = f"python eval/speed_extraction.py {args.data} --json {args.json} --images {args.images}{more}"
     source = {**provenance(), "command": command}
+    if args.table:
+        print(store(args.json, args.table, TABLES[args.table](paths, args.images), source))
+        return
+    if args.memory:
+        figures: dict[str, Any] = {"memory, MB": memory_growth(paths, args.memory, aligned=True)}
+    else:
+        figures = measure(args.data, args.images)
     args.json.write_text(json.dumps({**figures, "provenance": source}, indent=1) + "\n")
-    print(text)
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,10 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     probe = path.with_name(f".{path.name}.probe")
-    atomic_write(probe, b"")
+    try:
+        atomic_write(probe, b"")
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(probe), str(path), 1)) from error
     probe.unlink(missing_ok=True)
 
 

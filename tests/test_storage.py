@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 from faceunc.errors import OutputError
-from faceunc.storage import atomic_path, atomic_write, cache_dir, sha256_file
+from faceunc.storage import atomic_path, atomic_write, cache_dir, check_writable, sha256_file
 
 
 def test_write_makes_folders_and_replaces(tmp_path: Path) -> None:
@@ -91,3 +92,10 @@ def test_a_device_or_folder_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="folder or a device"):
             atomic_write(place, b"data")
     assert Path("/dev/null").is_char_device()
+
+
+def test_an_unwritable_place_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "file" / "out.bin"
+    with pytest.raises(OutputError, match=f"^{re.escape(str(path))}: cannot write"):
+        check_writable(path)

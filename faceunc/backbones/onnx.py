@@ -84,7 +84,9 @@ def _read_spec(path: Path) -> tuple[BackboneSpec, dict[str, str]]:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: expected a backbone spec (JSON), no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: expected a backbone spec in JSON (nested too deeply)") from None
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no JSON, or a number of thousands of digits
         raise InputError(f"{path}: expected a backbone spec in JSON ({error})") from None
     if not isinstance(values, dict) or not all(isinstance(values.get(name), str) for name in _GRAPH_FIELDS):
         raise InputError(f"{path}: a backbone spec needs the texts {', '.join(_GRAPH_FIELDS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import replace
 
 import torch
@@ -26,7 +27,7 @@ class HookedModule(nn.Module):
     def __init__(self, module: nn.Module, feature_layer: str, embedding_layer: str | None = None) -> None:
         super().__init__()
         self.module = module
-        self._seen: dict[str, Tensor] = {}
+        self._seen: dict[int, dict[str, Tensor]] = {}  # by thread: batches go through side by side
         self._output_embeds = embedding_layer is None
         self._watch("features", feature_layer)
         if embedding_layer is not None:
@@ -39,15 +40,22 @@ class HookedModule(nn.Module):
             raise InputError(f"{role} layer must name a layer of the module (such as {names}). Got {layer!r} instead.")
 
         def keep(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._seen[role] = output
+            here = self._seen.get(threading.get_ident())
+            if here is not None:  # else the module was called by itself
+                here[role] = output
 
         layers[layer].register_forward_hook(keep)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (feature map, embedding)."""
-        self._seen.clear()
-        output = self.module(x)
-        seen = {"embedding": output, **self._seen} if self._output_embeds else self._seen
+        here = threading.get_ident()
+        self._seen[here] = {}
+        try:
+            output = self.module(x)
+        finally:
+            seen = self._seen.pop(here)
+        if self._output_embeds:
+            seen = {"embedding": output, **seen}
         for role in ("features", "embedding"):
             if not isinstance(seen.get(role), Tensor):
                 raise InputError(f"the {role} layer gave no tensor in the module's forward pass")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ convolutions, onnxruntime, OpenVINO, each in float32 and, where the processor ha
 An engine turns aligned face chips into mean and log_var. All run the same backbone and the same head; they differ in
 speed, and a little in their last digits. The table says of each
 
-  chips/s     aligned chips a second at the given batch (photographs need detection as well, which takes longer)
+  chips/s     aligned chips a second at the given batch, several batches side by side as in faceunc embed; reading
+              photographs and finding faces is not counted, and takes longer
+  quartiles   between which the middle half of the rounds lies
   x torch     against torch in float32, measured in the same run
   ms          one chip alone, as for a camera or a door
   1 - cosine  largest cosine distance of its means to those of torch in float32, over a real face, clean and degraded
   log_var     largest difference of log_var
-  agrees      whether both are small enough to mix its embeddings with those of another engine
+  agrees      whether both are small enough to compare its embeddings with those of another engine that agrees
+              (one result of faceunc embed is continued in its own precision only)
 
-and below it the fastest that agrees, with the option to use it. Nothing is stored unless --json is given. Without
-PHOTOS the face is the astronaut's that scikit-image carries (public domain)."""
+marks by * what faceunc embed uses by itself, and says below the fastest that agrees, with the option to use it. An
+engine that cannot run here is listed with what helps; asked for by --engine, it is an error. Nothing is stored unless
+--json is given. Without PHOTOS the face is the astronaut's that scikit-image carries (public domain)."""
 
 _EXAMPLES = """examples:
   faceunc bench                           all engines with the shipped head dlib-pfe, half a minute
@@ -90,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     names = args.engine or [name for name in ENGINES if name not in COMPILED]
     if args.compile:
         names = [*names, *COMPILED]
-    result = run_bench(head, backbone, chips, args.batch, args.seconds, names)
+    result = run_bench(head, backbone, chips, args.batch, args.seconds, names, required=args.engine or ())
     print(bench_text(result))
     if args.json:
         _write(args.json, result)
@@ -104,7 +109,11 @@ def _chips(args: argparse.Namespace, spec: Any) -> Any:
         return face_chips(spec)
     from faceunc.images.photos import find_photos
 
-    return photo_chips(spec, find_photos(args.photos))
+    photos = find_photos(args.photos)
+    chips, failures = photo_chips(spec, photos)
+    if failures:
+        print(f"{len(failures)} of {len(photos)} photographs left out, first: {failures[0]}", file=sys.stderr)
+    return chips
 
 
 def _write(path: Path, result: Any) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from faceunc.backbones.base import Backbone
 from faceunc.engines.base import Engine
 from faceunc.engines.names import ENGINES, REFERENCE
 from faceunc.engines.parity import Parity, parity
-from faceunc.engines.registry import find_engine, load_engine, unavailable
+from faceunc.engines.registry import default_engine, find_engine, load_engine, unavailable
+from faceunc.engines.timing import Times, measure_rounds
 from faceunc.errors import InputError
 from faceunc.heads.store import StoredHead
 from faceunc.progress import bar
 
 COMPILED = tuple(name for name, kind in ENGINES.items() if kind.runtime == "compile")
-_LEAST_ROUNDS, _WARM_UP = 5, 3
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,16 @@ class EngineSpeed:
     """One engine's figures.
 
     Attributes:
-        name, precision: of the engine. chips_per_second: at the batch of the run. one_chip_ms: at batch 1.
-        ratio: chips_per_second over that of torch in float32. load_seconds: until its first answer.
+        name, precision: of the engine. chips_per_second: median over rounds of many batches, run as ``faceunc embed``
+            runs them. quartiles: the first and the third of the same. one_chip_ms: median of a single call with one
+            chip. ratio: chips_per_second over that of torch in float32. load_seconds: until its first answer.
         parity: against torch in float32.
     """
 
     name: str
     precision: str
     chips_per_second: float
+    quartiles: tuple[float, float]
     one_chip_ms: float
     ratio: float
     load_seconds: float
@@ -49,15 +51,18 @@ class BenchResult:
     """What a run found.
 
     Attributes:
-        backbone, head: that were run. batch: chips a call. rounds: timings behind each median. chips: compared.
+        backbone, head: that were run. batch: chips a call. threads: of the processor. rounds: timings behind each
+            median. chips: compared. default: the engine that ``faceunc embed`` uses when none is named.
         engines: in the order of :data:`ENGINES`. missing: engine -> why it was not run, and what helps.
     """
 
     backbone: str
     head: str
     batch: int
+    threads: int
     rounds: int
     chips: int
+    default: str
     engines: list[EngineSpeed]
     missing: dict[str, str]
 
@@ -80,44 +85,61 @@ def run_bench(
     seconds: float = 3.0,
     names: Sequence[str] | None = None,
     show: bool | None = None,
+    required: Sequence[str] = (),
 ) -> BenchResult:
     """Measure engines against each other.
 
     Args:
         backbone: in float32. chips: real faces, uint8 (N, S, S, 3), compared and (repeated as needed) timed.
         batch: chips a call. seconds: of timing for each engine, about; at least five rounds.
-        names: engines to run, torch is added; None for all but those that compile. show: progress; None: on a terminal.
+        names: engines to run, torch is added; None for all but those that compile. One that cannot run is told in
+            ``missing``. show: progress; None: on a terminal. required: engines to run that must not be missing.
 
     Raises:
-        InputError: no chips, or an unknown name.
+        InputError: no chips, an unknown name, or a required engine that cannot run here (the message says why).
     """
     if not len(chips):
         raise InputError("expected chips to measure with, got none")
-    wanted = set(names if names is not None else (name for name in ENGINES if name not in COMPILED))
-    for name in wanted:
+    asked = names if names is not None else [name for name in ENGINES if name not in COMPILED]
+    wanted = {*asked, *required, REFERENCE}
+    for name in (*asked, *required):
         find_engine(name)
-    ordered = [name for name in ENGINES if name in wanted | {REFERENCE}]
-    engines, loading, missing = _load_all(ordered, head, backbone, chips, show)
+    for name in required:
+        reason = unavailable(find_engine(name))
+        if reason:
+            raise InputError(f"engine {name} {reason}")
+    ordered = [name for name in ENGINES if name in wanted]
+    engines, loading, missing = _load_all(ordered, head, backbone, chips, required, show)
     full = np.concatenate([chips] * -(-batch // len(chips)))[:batch]
-    times, rounds = _rounds(engines, full, seconds, show)
-    reference, base = engines[REFERENCE].embed(chips), times[REFERENCE][0]
+    times = measure_rounds(engines, head, full, seconds, show)
+    reference = engines[REFERENCE].embed(chips)
+    base = median(_rates(times[REFERENCE]))
     rows = [
-        EngineSpeed(
-            name,
-            engine.precision,
-            batch / times[name][0],
-            1000.0 * times[name][1],
-            base / times[name][0],
-            loading[name],
-            parity(engine.embed(chips), reference, engine.precision),
-        )
+        _row(engine, times[name], base, loading[name], parity(engine.embed(chips), reference, engine.precision))
         for name, engine in engines.items()
     ]
-    return BenchResult(backbone.spec.name, head.name, batch, rounds, len(chips), rows, missing)
+    threads, rounds = torch.get_num_threads(), len(times[REFERENCE].many)
+    default = default_engine(backbone)
+    return BenchResult(backbone.spec.name, head.name, batch, threads, rounds, len(chips), default, rows, missing)
+
+
+def _rates(times: Times) -> list[float]:
+    return [1.0 / seconds for seconds in times.many]
+
+
+def _row(engine: Engine, times: Times, base: float, loading: float, found: Parity) -> EngineSpeed:
+    low, middle, high = quantiles(_rates(times), n=4, method="inclusive")
+    one = 1000.0 * median(times.one)
+    return EngineSpeed(engine.name, engine.precision, middle, (low, high), one, middle / base, loading, found)
 
 
 def _load_all(
-    names: Sequence[str], head: StoredHead, backbone: Backbone, chips: NDArray[np.uint8], show: bool | None
+    names: Sequence[str],
+    head: StoredHead,
+    backbone: Backbone,
+    chips: NDArray[np.uint8],
+    required: Sequence[str],
+    show: bool | None,
 ) -> tuple[dict[str, Engine], dict[str, float], dict[str, str]]:
     """(engines, seconds to the first answer, why the others could not)."""
     engines: dict[str, Engine] = {}
@@ -132,47 +154,10 @@ def _load_all(
                     engine.embed(chips[:1])
                     engines[name], seconds[name] = engine, time.perf_counter() - start
             except InputError as error:  # this engine does not run this model
+                if name in (*required, REFERENCE):
+                    raise
                 reason = str(error)
             if reason:
                 missing[name] = reason
             progress.update()
     return engines, seconds, missing
-
-
-def _rounds(
-    engines: dict[str, Engine], full: NDArray[np.uint8], seconds: float, show: bool | None
-) -> tuple[dict[str, tuple[float, float]], int]:
-    """Median seconds of (a batch, one chip) by engine, and the number of rounds.
-
-    Every round runs every engine in another order, so that a slow minute of the machine hits all alike.
-    """
-    one = full[:1]
-    with bar("warm up", len(engines), "engine", show=show) as progress:
-        for engine in engines.values():
-            for _ in range(_WARM_UP):
-                engine.embed(full)
-                engine.embed(one)
-            progress.update()
-    start = time.perf_counter()
-    times = {name: [_timed(engine, full, one)] for name, engine in engines.items()}
-    count = max(_LEAST_ROUNDS, round(seconds * len(engines) / (time.perf_counter() - start)))
-    shuffled, order = random.Random(0), list(engines)
-    with bar("measure", count, "round", initial=1, show=show) as progress:
-        for _ in range(count - 1):
-            shuffled.shuffle(order)
-            for name in order:
-                times[name].append(_timed(engines[name], full, one))
-            progress.update()
-    return {name: (median(a for a, _ in both), median(b for _, b in both)) for name, both in times.items()}, count
-
-
-def _timed(engine: Engine, full: NDArray[np.uint8], one: NDArray[np.uint8]) -> tuple[float, float]:
-    """Seconds of a batch and of one chip; an untimed call first puts the threads of the engine before to sleep."""
-    engine.embed(one)
-    return _seconds(lambda: engine.embed(full)), _seconds(lambda: engine.embed(one))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

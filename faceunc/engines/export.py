@@ -1,4 +1,9 @@
-"""Backbone and head -> one ONNX file with a dynamic batch, which says in its metadata what it is."""
+"""Backbone and head -> one ONNX file with a dynamic batch, which says in its metadata what it is.
+
+The file begins at the aligned chip: finding a face and cutting it out are not in it. Every head can be exported but
+that of SER-FIQ, which draws random numbers; of an ensemble the total variance is written, not its epistemic part; MC
+dropout (``--mc-dropout``) is no part of a head and cannot be exported.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,13 @@ from faceunc.backbones.base import Backbone, TorchBackbone
 from faceunc.backbones.onnx import OnnxBackbone
 from faceunc.engines.graph import graph_of
 from faceunc.engines.join import joined, read_body
-from faceunc.engines.papers import Papers
+from faceunc.engines.papers import Papers, sealed
 from faceunc.engines.parts import BODY_OUTPUTS, HEAD_OUTPUTS, Body, Finish, Normalise
 from faceunc.errors import InputError
 from faceunc.heads.store import StoredHead
-from faceunc.storage import atomic_path
+from faceunc.storage import atomic_write
+
+EXPORTER = "1"  # to be raised whenever the same backbone and head give another file: cached ones are then written anew
 
 
 def export_onnx(backbone: Backbone, head: StoredHead, path: str | Path) -> Papers:
@@ -30,7 +37,7 @@ def export_onnx(backbone: Backbone, head: StoredHead, path: str | Path) -> Paper
 
     Raises:
         IncompatibleError: the head belongs to another backbone. InputError: onnx or onnxscript not installed, or a
-            head that cannot be written as a graph (SER-FIQ draws random numbers). OutputError: cannot write.
+            head that cannot be written as a graph (see above). OutputError: cannot write.
     """
     papers = Papers.of(backbone.spec, head)
     _require_graph(head)
@@ -38,9 +45,8 @@ def export_onnx(backbone: Backbone, head: StoredHead, path: str | Path) -> Paper
     examples = [torch.zeros(2, *spec.feature_shape), torch.zeros(2, spec.dim)]
     finish = graph_of(Finish(head.head), examples, BODY_OUTPUTS, HEAD_OUTPUTS)
     model = joined(body, finish, {name: name for name in BODY_OUTPUTS}, (*HEAD_OUTPUTS, *BODY_OUTPUTS))
-    _write_papers(model, papers)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    _write_properties(model, {**papers.to_properties(), "exporter": EXPORTER})
+    atomic_write(path, sealed(model.SerializeToString(deterministic=True)))
     return papers
 
 
@@ -77,8 +83,8 @@ def _call(model: Any, old: str, new: str) -> None:
     next(value for value in model.graph.output if value.name == old).name = new
 
 
-def _write_papers(model: Any, papers: Papers) -> None:
+def _write_properties(model: Any, properties: dict[str, str]) -> None:
     del model.metadata_props[:]
-    for key, value in papers.to_properties().items():
+    for key, value in properties.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

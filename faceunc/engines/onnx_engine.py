@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from faceunc.backbones.base import BackboneOutput, check_chips, empty_output, output_of
 from faceunc.engines.base import EngineOutput
-from faceunc.engines.papers import Papers
+from faceunc.engines.papers import Papers, reason_of
+from faceunc.engines.parts import BODY_OUTPUTS, HEAD_OUTPUTS
 from faceunc.errors import InputError
 
 Array = NDArray[np.float32]
@@ -32,40 +33,43 @@ class OnnxEngine:
 
     def __init__(self, name: str, precision: str, papers: Papers, runner: Runner) -> None:
         self.name, self.precision, self.papers, self.spec = name, precision, papers, papers.spec
-        self._runner = runner
+        self.runner = runner
 
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
         """Backbone alone: chips, uint8 (N, S, S, 3), to its feature map, mean and norm."""
         check_chips(chips, self.spec)
         if not len(chips):
             return empty_output(self.spec)
-        feature_map, raw = (torch.from_numpy(array) for array in self._runner.features(chips))
+        feature_map, raw = (torch.from_numpy(array) for array in self.runner.features(chips))
         return output_of(feature_map, raw)
 
     def embed(self, chips: NDArray[np.uint8]) -> EngineOutput:
         """Backbone and head."""
         check_chips(chips, self.spec)
         if len(chips):
-            return EngineOutput(*self._runner.embed(chips))
-        one = self._runner.embed(np.zeros((1, *chips.shape[1:]), np.uint8))
+            return EngineOutput(*self.runner.embed(chips))
+        one = self.runner.embed(np.zeros((1, *chips.shape[1:]), np.uint8))
         return EngineOutput(*(array[:0] for array in one))
 
 
-def checked(engine: OnnxEngine, source: Path) -> OnnxEngine:
-    """The engine, after one blank chip has gone through: names and shapes must be those that its papers promise.
+def checked(engine: OnnxEngine, source: Path, count: int = 2) -> OnnxEngine:
+    """The engine, after ``count`` blank chips have gone through: names, types and shapes must be as its papers promise.
 
     Raises:
         InputError: they are not.
     """
     spec = engine.spec
-    blank = np.zeros((1, spec.input_size, spec.input_size, 3), np.uint8)
+    blank = np.zeros((count, spec.input_size, spec.input_size, 3), np.uint8)
     try:
-        feature_map, mean, _ = engine(blank)
-        output = engine.embed(blank)
+        arrays = [*engine.runner.features(blank), *engine.runner.embed(blank)]
+        got = {name: (str(a.dtype), a.shape) for name, a in zip((*BODY_OUTPUTS, *HEAD_OUTPUTS), arrays, strict=True)}
     except Exception as error:  # every runtime has its own kinds
-        raise InputError(f"{source}: the graph does not fit its metadata ({str(error).splitlines()[0]})") from None
-    got = (tuple(feature_map.shape[1:]), mean.shape[1], output.mean.shape, output.norm.shape)
-    columns = output.log_var.shape[-1]
-    if got != (spec.feature_shape, spec.dim, (1, spec.dim), (1,)) or columns not in (1, spec.dim):
-        raise InputError(f"{source}: the metadata say features {spec.feature_shape}, dim {spec.dim}. Got {got} instead")
+        raise InputError(f"{source}: the graph does not fit its metadata ({reason_of(error)})") from None
+    vector = (count, spec.dim)
+    log_var = (count, 1) if got["log_var"][1] == (count, 1) else vector
+    shapes = ((count, *spec.feature_shape), vector, vector, log_var, (count,))  # in the order of the names
+    for (name, (dtype, found)), shape in zip(got.items(), shapes, strict=True):
+        if (dtype, found) != ("float32", shape):
+            promised = f"the metadata say {name} float32 {shape}"
+            raise InputError(f"{source}: {promised}. Got {dtype} {found} instead.")
     return engine

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faceunc.engines.names import ENGINES
 from faceunc.engines.onnx_engine import Array, OnnxEngine, Runner, checked
-from faceunc.engines.papers import read_papers
+from faceunc.engines.papers import read_exported, reason_of
 from faceunc.engines.parts import BODY_OUTPUTS, HEAD_OUTPUTS
 from faceunc.errors import InputError
 
@@ -27,14 +27,14 @@ def open_onnxruntime(name: str, path: Path, threads: int) -> OnnxEngine:
         import onnxruntime
     except ImportError:
         raise InputError(f"engine {name} {ENGINES[name].not_installed}") from None
-    papers = read_papers(path)
+    papers, data = read_exported(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own kinds, all directly below Exception
-        raise InputError(f"{path}: not a model that onnxruntime can load ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{path}: not a model that onnxruntime can load ({reason_of(error)})") from None
     return checked(OnnxEngine(name, ENGINES[name].precision, papers, _runner(session)), path)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from faceunc.engines.names import ENGINES
 from faceunc.engines.onnx_engine import Array, OnnxEngine, Runner, checked
-from faceunc.engines.papers import read_papers
+from faceunc.engines.papers import read_exported, reason_of
 from faceunc.engines.parts import BODY_OUTPUTS, HEAD_OUTPUTS
 from faceunc.errors import InputError
 
@@ -41,27 +41,29 @@ def open_openvino(name: str, path: Path, threads: int, hint: str = "THROUGHPUT")
         import openvino
     except ImportError:
         raise InputError(f"engine {name} {ENGINES[name].not_installed}") from None
-    papers = read_papers(path)
+    papers, data = read_exported(path)
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint}
     precision = ENGINES[name].precision
     try:
         core = openvino.Core()
-        below, above = (core.read_model(part) for part in _parts(path))
+        below, above = (core.read_model(part) for part in _parts(data))
         precise = {**settings, "INFERENCE_PRECISION_HINT": "f32"}
         body = core.compile_model(below, "CPU", {**settings, "INFERENCE_PRECISION_HINT": _TYPES[precision]})
         head = core.compile_model(above, "CPU", precise)
-        features = _parallel(openvino.AsyncInferQueue(body), int(body.get_property("NUM_STREAMS")))
+        streams = int(body.get_property("NUM_STREAMS"))
+        features = _parallel(openvino.AsyncInferQueue(body), streams)
     except Exception as error:  # OpenVINO raises RuntimeError, onnx its own kinds
-        raise InputError(f"{path}: not a model that OpenVINO can load ({str(error).splitlines()[0]})") from None
-    return checked(OnnxEngine(name, precision, papers, Runner(features, _embed(features, head))), path)
+        raise InputError(f"{path}: not a model that OpenVINO can load ({reason_of(error)})") from None
+    engine = OnnxEngine(name, precision, papers, Runner(features, _embed(features, head)))
+    return checked(engine, path, 2 * streams)  # two chips in every request
 
 
-def _parts(path: Path) -> tuple[bytes, bytes]:
+def _parts(data: bytes) -> tuple[bytes, bytes]:
     """The file cut in two: chips -> what the head reads -> what it says."""
     import onnx
     from onnx.utils import Extractor
 
-    extractor = Extractor(onnx.load(str(path)))
+    extractor = Extractor(onnx.load_model_from_string(data))
     below = extractor.extract_model(["chips"], list(BODY_OUTPUTS))
     above = extractor.extract_model(list(BODY_OUTPUTS), list(HEAD_OUTPUTS))
     return below.SerializeToString(), above.SerializeToString()
@@ -73,7 +75,7 @@ def _parallel(queue: Any, streams: int) -> Callable[[NDArray[np.uint8]], Sequenc
 
     def keep(request: Any, place: tuple[dict[int, list[Array]], int]) -> None:
         parts, start = place
-        parts[start] = [np.array(request.get_tensor(name).data, np.float32) for name in BODY_OUTPUTS]
+        parts[start] = [np.array(request.get_tensor(name).data) for name in BODY_OUTPUTS]
 
     queue.set_callback(keep)
 
@@ -98,6 +100,6 @@ def _embed(features: Callable[[NDArray[np.uint8]], Sequence[Array]], head: Any) 
         read = zip(BODY_OUTPUTS, features(chips), strict=True)
         with turn:
             said = head({name: array for name, array in read if name in wanted})
-            return [np.array(said[name], np.float32) for name in HEAD_OUTPUTS]
+            return [np.array(said[name]) for name in HEAD_OUTPUTS]
 
     return run

@@ -1,18 +1,25 @@
-"""What an exported model says of itself: backbone, head, method, with hashes. Written into the ONNX file's metadata."""
+"""What an exported model says of itself: backbone, head, method, with hashes. Written into the ONNX file's metadata.
+
+The last entry of the metadata is the sha256 of all bytes before it: a file that was damaged or edited on its way is
+found out. It proves no origin: who edits a file can write another hash.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from faceunc.backbones.spec import BackboneSpec, spec_from_dict, spec_to_json
 from faceunc.errors import InputError
 from faceunc.heads.store import StoredHead
 from faceunc.provenance import version
 
-FORMAT = "faceunc-engine-1"
+FORMAT = "faceunc-engine-2"
+SEAL = "file_sha256"
 
 
 @dataclass(frozen=True)
@@ -76,21 +83,43 @@ def papers_of(properties: Mapping[str, str], source: str | Path) -> Papers:
     """
     if properties.get("format") != FORMAT:
         found = properties.get("format", "no such entry")
-        raise InputError(f"{source}: expected a model written by faceunc export ({FORMAT}), got {found}")
+        raise InputError(f"{source}: expected a model written by faceunc export ({FORMAT}), got {found[:80]!r}")
     try:
         spec = spec_from_dict(json.loads(properties["spec"]), source)
         texts = (properties["head"], properties["head_sha256"], properties["method"])
         moves = {"true": True, "false": False}[properties["moves_mean"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{source}: damaged metadata of an exported model ({error!r})") from None
+    if not all(text.isprintable() for text in texts):
+        raise InputError(f"{source}: damaged metadata of an exported model (control characters in {texts})")
     return Papers(spec, *texts, moves)
 
 
+def sealed(data: bytes) -> bytes:
+    """A serialized ``onnx.ModelProto`` with its seal behind it (protobuf joins messages that follow each other)."""
+    return data + _seal(data)
+
+
+def _seal(data: bytes) -> bytes:
+    import onnx
+
+    model = onnx.ModelProto()
+    entry = model.metadata_props.add()
+    entry.key, entry.value = SEAL, hashlib.sha256(data).hexdigest()
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def read_papers(path: Path) -> Papers:
-    """The papers of an exported ONNX file.
+    """The papers of an exported ONNX file. Raises what :func:`read_exported` raises."""
+    return read_exported(path)[0]
+
+
+def read_exported(path: Path) -> tuple[Papers, bytes]:
+    """The papers of an exported ONNX file, and all of its bytes: what was checked is what should be run.
 
     Raises:
-        InputError: no such file, no ONNX, no file of faceunc's, or the package onnx is not installed.
+        InputError: no such file, no ONNX, no file of faceunc's, not as it was written, numbers that lie in other files,
+            or the package onnx is not installed.
     """
     try:
         import onnx
@@ -99,7 +128,25 @@ def read_papers(path: Path) -> Papers:
     if not path.is_file():
         raise InputError(f"{path}: expected a model written by faceunc export (.onnx), no such file")
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        data = path.read_bytes()
+        model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own kinds, directly below Exception
-        raise InputError(f"{path}: not a model that onnx can read ({str(error).splitlines()[0]})") from None
-    return papers_of({entry.key: entry.value for entry in model.metadata_props}, path)
+        raise InputError(f"{path}: not a model that onnx can read ({reason_of(error)})") from None
+    papers = papers_of({entry.key: entry.value for entry in model.metadata_props}, path)
+    size = len(_seal(b""))
+    if data[-size:] != _seal(data[:-size]):
+        raise InputError(f"{path}: damaged or edited since faceunc export wrote it (its sha256 does not fit)")
+    if _outside(model):
+        raise InputError(f"{path}: expected all numbers inside of the file, got some that lie in other files")
+    return papers, data
+
+
+def _outside(model: Any) -> bool:
+    from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+    return any(uses_external_data(tensor) for tensor in _get_all_tensors(model))
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of a foreign library's message, for use inside of ours."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +59,19 @@ def face_chips(spec: BackboneSpec) -> NDArray[np.uint8]:
     return align_face(astronaut(), ASTRONAUT_POINTS, spec.template, spec.input_size)[None]
 
 
-def photo_chips(spec: BackboneSpec, photos: Sequence[Path]) -> NDArray[np.uint8]:
-    """The largest face of each photograph, uint8 (N, S, S, 3); photographs that cannot be used are left out.
+class PhotoChips(NamedTuple):
+    """Faces cut out of photographs.
+
+    Attributes:
+        chips: uint8 (N, S, S, 3), N at least 1. failures: why a photograph was left out, one line each.
+    """
+
+    chips: NDArray[np.uint8]
+    failures: list[str]
+
+
+def photo_chips(spec: BackboneSpec, photos: Sequence[Path]) -> PhotoChips:
+    """The largest face of each photograph.
 
     Raises:
         InputError: not one could be used.
@@ -67,19 +79,22 @@ def photo_chips(spec: BackboneSpec, photos: Sequence[Path]) -> NDArray[np.uint8]
     from faceunc.images.detect import FaceDetector
     from faceunc.images.read import read_image
 
-    chips, detector, reason = [], FaceDetector(), "no face found"
+    chips, failures, detector = [], [], FaceDetector()
     for photo in photos:
         try:
             image = read_image(photo)
         except ImageError as error:
-            reason = str(error)
+            failures.append(str(error))
             continue
         (found,) = detector([image])
-        if found is not None:
+        if found is None:
+            failures.append(f"{photo}: no face found")
+        else:
             chips.append(align_face(image, found.landmarks, spec.template, spec.input_size))
     if not chips:
-        raise InputError(f"none of {len(photos)} photographs has a face that can be used ({reason})")
-    return np.stack(chips)
+        reason = failures[0] if failures else "no photographs given"
+        raise InputError(f"none of {len(photos)} photographs has a face that can be used (first: {reason})")
+    return PhotoChips(np.stack(chips), failures)
 
 
 def with_degraded(chips: NDArray[np.uint8]) -> NDArray[np.uint8]:

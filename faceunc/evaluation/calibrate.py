@@ -39,7 +39,7 @@ def calibrate_head(
     _check_recipe(head, options)
     bench = folder_bench(options)
     head.check_backbone(bench.source.backbone.spec)
-    name = bench.variances[0]
+    name = bench.head_names[0]
     group = _groups(bench, name, draw.seed)
     drawn = draw_comparisons(bench, name, group, draw)
     odds = np.empty(len(drawn), np.float32)

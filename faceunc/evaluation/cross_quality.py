@@ -57,7 +57,7 @@ def severity_correlations(bench: Bench, views: list[View]) -> dict[str, dict[str
     kind = np.array([[d.kind for d in row] for row in degradations])[:, usable].ravel()
     measures: dict[str, NDArray[np.floating]] = {
         f"sigma ({variance})": np.stack([harmonic_log_var(bench.embeddings(view, variance).log_var) for view in views])
-        for variance in bench.variances
+        for variance in bench.head_names
     }
     features = bench.source.features(views)
     measures["-norm"] = -np.stack([features[view].norm for view in views])

@@ -68,7 +68,7 @@ def _fits(bench: Bench) -> dict[str, tuple[FusionFit, FusionFit]]:
     if bench.training is None:
         return {}
     try:
-        return {variance: fit_both(bench.training, variance) for variance in bench.variances}
+        return {variance: fit_both(bench.training, variance) for variance in bench.head_names}
     except InputError as error:
         bench.warnings.append(f"too few training people to fit the fusion of templates: {error}")
         return {}
@@ -79,7 +79,7 @@ class _Run:
 
     def __init__(self, protocol: TemplateProtocol, templates: TemplateBench, report: EvalReport, fitted: bool) -> None:
         self.protocol, self.templates, self.report = protocol, templates, report
-        variance = templates.bench.variances[-1]
+        variance = templates.bench.head_names[-1]
         named = (f"inverse variance, media ({variance})", "mls fitted" if fitted else "mls bayes")
         self._compared = {("mean of media", "cosine"): "base", named: "ours"}
         self._kept: dict[str, NDArray[np.float32]] = {}

@@ -66,7 +66,7 @@ def evaluate_rejection(options: EvalOptions, pairs_file: Path | None = None) -> 
         "area to 20% (50%)": "under FNMR over 0 to .2 (.5) discarded, divided by .2 (.5) x FNMR at 0; 1 tells nothing",
         "area, gain": "genuine pairs are discarded, the threshold is that of 0% discard",
         "re-chosen": "genuine and impostor pairs are discarded together, the threshold is chosen anew",
-        "gain": f"the measure's area less that of sigma ({bench.variances[-1]}): above 0, sigma is the better",
+        "gain": f"the measure's area less that of sigma ({bench.head_names[-1]}): above 0, sigma is the better",
         "low, high (JSON)": f"ends of 95% intervals over {REPLICATES} resamples of the subjects",
     }
     report.save_figure = lambda path: save_edc(panels, path, f"{bench.source.backbone.spec.name}: FNMR against discard")
@@ -86,7 +86,7 @@ def _case(bench: Bench, pairs: PairProtocol, part: str, seed: int, variance: str
 def measures(bench: Bench, view: View) -> dict[str, Floats]:
     """Quality of every photograph in one view, by every measure; higher = better."""
     features, landmarks = bench.source.features([view])[view], bench.source.landmarks
-    sigma = {f"sigma ({v})": -harmonic_log_var(bench.embeddings(view, v).log_var) for v in bench.variances}
+    sigma = {f"sigma ({v})": -harmonic_log_var(bench.embeddings(view, v).log_var) for v in bench.head_names}
     rivals = {
         "norm": features.norm,
         "detector score": detector_scores(bench.source, view, bench.options.show),

@@ -89,7 +89,7 @@ class Bench:
         self._features: dict[View, dict[str, _Outputs]] = {}
 
     @property
-    def variances(self) -> list[str]:
+    def head_names(self) -> list[str]:
         """Names of the heads: "per-dimension", "scalar", or the name of the user's head."""
         return list(self.heads)
 
@@ -105,9 +105,9 @@ class Bench:
         Cosine once for all heads that share the backbone's mean, and once for each head that moves it; MLS, and the
         score of its own, for each head.
         """
-        still = [name for name in self.variances if not self.moves_mean(name)]
+        still = [name for name in self.head_names if not self.moves_mean(name)]
         rows = [("cosine", still[0], "cosine")] if still else []
-        for name in self.variances:
+        for name in self.head_names:
             if self.moves_mean(name):
                 rows.append((f"cosine ({name})", name, "cosine"))
             rows.append((f"mls ({name})", name, "mls"))

@@ -46,7 +46,7 @@ class Method:
 
 def methods(bench: Bench) -> Iterator[Method]:
     """Everything that is compared: poolings without a variance by cosine, those with one by cosine and MLS."""
-    any_head = bench.variances[0]
+    any_head = bench.head_names[0]
     for name, media, weight in (
         ("mean of images", False, ""),
         ("mean of media", True, ""),
@@ -54,7 +54,7 @@ def methods(bench: Bench) -> Iterator[Method]:
         ("mean of media x detector score", True, "detector score"),
     ):
         yield Method(name, "cosine", Pooling("equal", media), weight, any_head, "cosine")
-    for variance in bench.variances:
+    for variance in bench.head_names:
         for media in (False, True):
             name = f"inverse variance{', media' if media else ''} ({variance})"
             yield Method(name, "cosine", Pooling(media=media), "", variance, "cosine")

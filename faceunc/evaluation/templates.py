@@ -53,7 +53,7 @@ def evaluate_templates(options: EvalOptions, clean_share: float = 0.25) -> EvalR
 
 def _pooled(bench: Bench, templates: MixedTemplates, view: View) -> Iterator[tuple[str, str, Embeddings]]:
     """(pooling, score, one embedding a template) for every way that is compared."""
-    for number, variance in enumerate(bench.variances):
+    for number, variance in enumerate(bench.head_names):
         clean, poor = bench.embeddings(View(), variance), bench.embeddings(view, variance)
         if number == 0 or bench.moves_mean(variance):
             pooled = _fuse_all(clean, poor, templates, lambda mean, log_var: (fuse_mean(mean), log_var[0]))

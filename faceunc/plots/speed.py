@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _OURS, _OTHERS = "#0072B2", "0.65"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_ROWS = 4  # a panel has room for as many bars at least
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Growth:
 
     Attributes:
         sizes: N, ascending. seconds: of each. exponent, factor: of the fitted ``seconds = factor N^exponent``.
-        fitted: the sizes that it was fitted on.
+        fitted: the sizes that it was fitted on. algorithm: exponent that the algorithm has; None: not said.
     """
 
     sizes: Sequence[float]
@@ -50,25 +51,32 @@ class Growth:
     exponent: float
     factor: float
     fitted: Sequence[float]
+    algorithm: float | None = None
 
 
 def plot_bars(bars: Bars, ax: Axes | None = None) -> Axes:
-    """Horizontal bars with their values written at the end."""
+    """Horizontal bars with their values written at the end; the names of the lines stand above, beside no bar."""
     ax = ax or _axes()
     names = list(bars.values)
     values = [bars.values[name] for name in names]
     drawn = ax.barh(range(len(names)), values, color=[_OURS if name in bars.ours else _OTHERS for name in names])
-    ax.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=8)
+    shown = ax.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=9, zorder=4)
+    for label in shown:  # readable where a line crosses it
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85})
     for number, (name, value) in enumerate((bars.lines or {}).items()):
         ax.axvline(value, color="black", linestyle=("--", ":", "-.")[number % 3], linewidth=1.1, label=name)
-    ax.set_yticks(range(len(names)), names, fontsize=8)
-    ax.invert_yaxis()
-    ax.set(xlabel=bars.unit, title=bars.title)
+    ax.set_yticks(range(len(names)), names, fontsize=9)
+    ax.set_ylim(max(len(names), _ROWS) - 0.5, -0.5)  # from top to bottom, few bars no thicker than many
+    ax.set_xlabel(bars.unit)
+    ax.set_title(bars.title, loc="left", fontsize=11, pad=20 if bars.lines else 6)
     if bars.log:
         ax.set_xscale("log")
-    ax.margins(x=0.18)
+    ax.margins(x=0.18, y=0.0)
     if bars.lines:
-        ax.legend(fontsize=8, frameon=False, loc="lower right")
+        legend = ax.legend(fontsize=8.5, frameon=False, ncols=3, handlelength=1.6, columnspacing=1.2, borderaxespad=0.1)
+        legend.set_loc("lower left")
+        legend.set_bbox_to_anchor((0.0, 1.0), ax.transAxes)
+        legend.set_in_layout(False)  # a long one must not make the panel narrow; the title leaves room for it
     return ax
 
 
@@ -78,27 +86,41 @@ def plot_growth(works: Mapping[str, Growth], ax: Axes | None = None) -> Axes:
     for number, (name, work) in enumerate(works.items()):
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
         label = f"{name}: N^{work.exponent:.2f}"
+        label += "" if work.algorithm is None else f" (algorithm: {work.algorithm:g})"
         ax.plot(work.sizes, work.seconds, marker, color=colour, markersize=5, label=label)
         ends = np.array([min(work.fitted), max(work.fitted)], float)
         ax.plot(ends, work.factor * ends**work.exponent, "--", color=colour, linewidth=1.2)
     ax.set(xscale="log", yscale="log", xlabel="N", ylabel="seconds")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=8, frameon=False)
+    _legend_below(ax, 1)
     return ax
 
 
-def plot_memory(works: Mapping[str, Mapping[float, float]], ax: Axes | None = None) -> Axes:
-    """Peak memory in MB against N, for what is streamed."""
+def plot_memory(
+    works: Mapping[str, Mapping[float, float]],
+    ax: Axes | None = None,
+    limits: Mapping[str, float] | None = None,
+    ylabel: str = "peak memory beyond the start, MB",
+) -> Axes:
+    """Memory in MB against N, for what is streamed; ``limits``: what the largest N may take at most, drawn as a bar."""
     ax = ax or _axes()
     for number, (name, peaks) in enumerate(works.items()):
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
         ax.plot(list(peaks), list(peaks.values()), color=colour, marker=marker, label=name)
-    ax.set(xscale="log", xlabel="N", ylabel="peak memory beyond the start, MB")
+        if name in (limits or {}):
+            ax.plot([max(peaks)], [(limits or {})[name]], "_", color=colour, markersize=22, markeredgewidth=2)
+    if limits:
+        ax.plot([], [], "_", color="black", markersize=14, label="at most (goal)")
+    ax.set(xscale="log", xlabel="N", ylabel=ylabel)
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
     if works:
-        ax.legend(fontsize=8, frameon=False)
+        _legend_below(ax, 2)
     return ax
+
+
+def _legend_below(ax: Axes, columns: int) -> None:
+    ax.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0.0, -0.13), ncols=columns)
 
 
 def save_speed(panels: Sequence[Bars], path: Path, title: str) -> None:
@@ -120,18 +142,32 @@ def save_speed(panels: Sequence[Bars], path: Path, title: str) -> None:
 
 
 def save_growth(
-    works: Mapping[str, Growth], peaks: Mapping[str, Mapping[float, float]], path: Path, title: str
+    works: Mapping[str, Growth],
+    peaks: Mapping[str, Mapping[float, float]],
+    path: Path,
+    title: str,
+    limits: Mapping[str, float] | None = None,
+    resident: Mapping[str, Mapping[float, float]] | None = None,
 ) -> None:
-    """Left: seconds against N with the fitted exponents; right: peak memory. Raises OutputError."""
+    """Left: seconds against N with the fitted exponents; right: peak memory, and below it what a long extraction holds
+    (``resident``, MB by photographs). ``limits`` are of both. Raises OutputError."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    plot_growth(works, left)
-    plot_memory(peaks, right)
+    figure = Figure(figsize=(12.0, 8.4 if resident else 6.4), layout="constrained")
+    left, right = figure.subfigures(1, 2, squeeze=False)[0]
+    plot_growth(works, left.subplots())
+    axes: list[Any] = right.subplots(2 if resident else 1, 1, squeeze=False).ravel().tolist()
+    plot_memory(peaks, axes[0], _of(peaks, limits))
+    if resident:
+        plot_memory(resident, axes[1], _of(resident, limits), "resident memory, MB")
+        axes[1].set_xlabel("photographs extracted")
     figure.suptitle(title)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
+
+
+def _of(works: Mapping[str, object], limits: Mapping[str, float] | None) -> dict[str, float]:
+    return {name: limit for name, limit in (limits or {}).items() if name in works}
 
 
 def _axes() -> Axes:

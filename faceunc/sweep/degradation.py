@@ -193,7 +193,7 @@ class _Sweep:
     def _look(self, view: KindView) -> dict[str, Embeddings]:
         """Embeddings of all photographs in one condition, by head; a bench of its own, so that no features pile up."""
         bench = Bench(self.bench.options, self._subset.source, self._subset.heads)
-        return {head: bench.embeddings(view, head) for head in bench.variances}
+        return {head: bench.embeddings(view, head) for head in bench.head_names}
 
     def _seen(self, left: dict[str, Embeddings], right: dict[str, Embeddings], head: str, score: str) -> Seen:
         first, second = pair_rows(self._subset, self.pairs)

@@ -23,7 +23,7 @@ _DRAWN = DrawOptions()
 
 def odds_methods(bench: Bench) -> list[tuple[str, str, str]]:
     """(name in tables, head, score) of the log-odds, one a head; as :attr:`Bench.methods`."""
-    return [(f"{LOG_ODDS} ({head})", head, LOG_ODDS) for head in bench.variances]
+    return [(f"{LOG_ODDS} ({head})", head, LOG_ODDS) for head in bench.head_names]
 
 
 def odds_settings() -> dict[str, Any]:
@@ -45,7 +45,7 @@ def why_no_odds(bench: Bench, pairs: PairProtocol) -> str:
     people = [pairs.identities_of_folds({fold}) for fold in folds]
     if sum(map(len, people)) > len(set().union(*people)):
         return "people stand in pairs of several folds"
-    group = fold_groups(bench, pairs, bench.variances[0])
+    group = fold_groups(bench, pairs, bench.head_names[0])
     identities = np.array(bench.source.photos.identities)
     for fold in folds:
         found = identities[(group == fold) & (bench.source.landmarks.state == 0)]

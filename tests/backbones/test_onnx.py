@@ -161,11 +161,15 @@ def test_malformed_spec(changes: dict[str, Any], message: str, tmp_path: Path) -
         load_onnx(changed_spec(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
+DEEP, LONG = b"[" * 100_000, b'{"dim": ' + b"9" * 5000 + b"}"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", DEEP, LONG])
 def test_spec_that_is_no_json_object(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"spec\.json"):
+    with pytest.raises(InputError, match=r"spec\.json") as error:
         load_onnx(tmp_path / "spec.json")
+    assert "\n" not in str(error.value)
 
 
 def test_missing_spec(tmp_path: Path) -> None:

@@ -34,6 +34,16 @@ def test_json_round_trip(spec: BackboneSpec) -> None:
         ({"template": ((0.0, 0.0, 0.0), *DLIB.template[1:])}, "template"),
         ({"feature_shape": (256, 2)}, "feature_shape"),
         ({"dim": 0}, "dim"),
+        ({"dim": 65_537}, "dim"),
+        ({"input_size": 1025}, "input_size"),
+        ({"mean": (0.0, float("nan"), 0.0)}, "mean"),
+        ({"scale": float("inf")}, "scale"),
+        ({"template": ((0.0, float("-inf")), *DLIB.template[1:])}, "template"),
+        ({"feature_shape": (256, 0, 2)}, "feature_shape"),
+        ({"feature_shape": (-256, -2, 2)}, "feature_shape"),
+        ({"feature_shape": (65_537, 1, 1)}, "feature_shape"),
+        ({"feature_shape": (1, 1, 1025)}, "feature_shape"),
+        ({"feature_shape": (65_536, 1024, 1024)}, "feature_shape"),
     ],
 )
 def test_refused(change: dict[str, Any], named: str) -> None:
@@ -51,12 +61,29 @@ def test_refused(change: dict[str, Any], named: str) -> None:
         ({"mean": 3}, "bad value"),
         ({"template": [[1, 2, 3]] * 5}, "bad value"),
         ({"colour": "grey"}, "colour"),
+        ({"dim": float("inf")}, "bad value"),
+        ({"dim": 10**400, "scale": 10**400}, "bad value"),
+        ({"dim": 128.5}, "expected a whole number, got 128.5"),
+        ({"dim": 10**9}, "dim must be"),
+        ({"feature_shape": [256, 2, float("nan")]}, "bad value"),
+        ({"scale": float("nan")}, "scale must be"),
+        ({"name": "two\nlines"}, "printable"),
+        ({"name": "x" * 201}, "printable"),
+        ({"name": ""}, "printable"),
+        ({"feature_shape": [1] * 10_000}, "feature_shape must be"),
     ],
 )
 def test_bad_json_values(change: dict[str, Any], named: str) -> None:
     values = {name: value for name, value in {**asdict(DLIB), **change}.items() if value is not None}
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(InputError, match=rf"^spec\.json: .*{named}") as error:
         spec_from_dict(values, "spec.json")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+def test_the_largest_that_are_allowed() -> None:
+    spec = replace(DLIB, input_size=1024, dim=65_536, feature_shape=(16, 1024, 1024))
+    assert spec_from_dict(json.loads(spec_to_json(spec)), "test") == spec
 
 
 def test_optional_fields_may_be_left_out() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.backbones.torch_module import module_backbone
 from faceunc.errors import InputError
+from faceunc.threads import in_order
 
 SPEC = BackboneSpec(
     name="toy",
@@ -132,3 +133,12 @@ def test_two_modules_in_memory_are_told_apart() -> None:
         spec = BackboneSpec("mine", 32, "RGB", (0.0,) * 3, 1.0, ((1.0, 1.0),) * 5, 6, (4, 4, 4))
         hashes.add(module_backbone(module, spec, "0").spec.sha256)
     assert len(hashes) == 2
+
+
+def test_batches_side_by_side_do_not_see_each_other(toy: Toy) -> None:
+    backbone = module_backbone(toy, SPEC, "body")
+    rng = np.random.default_rng(1)
+    batches = [rng.integers(0, 256, (32, 16, 16, 3), np.uint8) for _ in range(200)]
+    expected = [backbone(batch).feature_map for batch in batches]
+    for found, wanted in zip(in_order(backbone, batches), expected, strict=True):
+        torch.testing.assert_close(found.feature_map, wanted)

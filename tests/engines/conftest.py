@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceunc.backbones.base import TorchBackbone
+from faceunc.backbones.base import Backbone, TorchBackbone
 from faceunc.backbones.registry import load_backbone
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.backbones.torch_module import module_backbone
+from faceunc.engines import export
 from faceunc.heads.build import build_head
 from faceunc.heads.pfe import PFEConfig
 from faceunc.heads.store import StoredHead
@@ -34,6 +36,24 @@ def _untrained(spec: BackboneSpec, config: PFEConfig) -> StoredHead:
             parameter.add_(0.05 * torch.randn_like(parameter))
     kind = f"{type(config).__name__}-{config.architecture}-{config.variance}-{config.norm}"
     return StoredHead(head, "pfe", spec.name, spec.sha256, spec.alignment, {}, kind, "ab" * 32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_bodies() -> Iterator[None]:
+    """Every backbone goes through torch's exporter once (seconds); each export gets a copy of its graph."""
+    original, known = export._body, dict[str, Any]()
+
+    def body(backbone: Backbone) -> Any:
+        key = f"{backbone.spec.name}-{backbone.spec.sha256}"
+        if key not in known:
+            known[key] = original(backbone)
+        copy = type(known[key])()
+        copy.CopyFrom(known[key])
+        return copy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_body", body)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +96,22 @@ def tiny() -> TorchBackbone:
     torch.manual_seed(0)
     spec = BackboneSpec("tiny", 16, "BGR", (10.0, 120.0, 200.0), 0.02, POINTS, 6, (4, 7, 7))
     return module_backbone(Tiny(), spec, "conv")
+
+
+class TinyPair(Tiny):
+    """The same, which gives its feature map as well, without hooks."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        features: Tensor = self.conv(x)
+        return features, self.last(torch.relu(features).mean((2, 3)))
+
+
+@pytest.fixture(scope="session")
+def tiny_pair() -> TorchBackbone:
+    """A small random backbone whose module gives (feature map, embedding) itself."""
+    torch.manual_seed(0)
+    spec = BackboneSpec("tiny-pair", 16, "RGB", (10.0, 120.0, 200.0), 0.02, POINTS, 6, (4, 7, 7), sha256="12" * 32)
+    return TorchBackbone(TinyPair(), spec)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 import faceunc
-from faceunc.backbones.base import TorchBackbone
+from faceunc.backbones.base import BackboneOutput, TorchBackbone
+from faceunc.backbones.cut import cut_backbone
 from faceunc.backbones.facenet import facenet_spec
-from faceunc.backbones.onnx import load_onnx
+from faceunc.backbones.onnx import OnnxBackbone, load_onnx
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.backbones.torch_module import module_backbone
 from faceunc.embedder import Embedder
@@ -25,13 +26,14 @@ from faceunc.engines import registry
 from faceunc.engines.base import Engine, embeddings
 from faceunc.engines.names import ENGINES, EngineKind
 from faceunc.engines.parity import parity
-from faceunc.engines.registry import find_engine, load_engine, unavailable
+from faceunc.engines.registry import default_engine, find_engine, load_engine, unavailable
 from faceunc.errors import IncompatibleError, InputError
 from faceunc.heads.moving import MovingConfig
 from faceunc.heads.pfe import PFEConfig
 from faceunc.heads.shipped import head_path
 from faceunc.heads.store import StoredHead, load_head
 from faceunc.scoring.embedded import score_pairs
+from faceunc.threads import in_order
 
 QUICK = [name for name, kind in ENGINES.items() if kind.runtime != "compile"]
 ON_FILES = [name for name, kind in ENGINES.items() if kind.runtime in ("onnxruntime", "openvino")]
@@ -170,23 +172,31 @@ def test_a_head_that_moves_the_mean(
     assert engine.papers.meta("float32", name)["mean"] == head.sha256
 
 
-@pytest.mark.parametrize("name", ON_FILES)
-def test_an_onnx_backbone_gets_its_head(
-    name: str,
-    load: Load,
-    lfw_chips: MakeChips,
-    untrained: MakeHead,
-    shared_data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    load(name, "dlib-pfe")
+@pytest.fixture(scope="module")
+def arcface(shared_data: Path) -> OnnxBackbone:
+    """An ONNX backbone."""
+    pytest.importorskip("onnxruntime")
     if not (shared_data / "backbones" / "mobilefacenet_arcface.onnx").is_file():
         pytest.skip("mobilefacenet_arcface.onnx is missing")
-    monkeypatch.setenv("FACEUNC_DATA", str(shared_data))
-    backbone = load_onnx(SPEC_FILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEUNC_DATA", str(shared_data))
+        return load_onnx(SPEC_FILE)
+
+
+@pytest.fixture(scope="module")
+def arcface_faces(arcface: OnnxBackbone, lfw_chips: MakeChips) -> NDArray[np.uint8]:
+    """32 chips for it."""
+    return lfw_chips(arcface.spec, 16)
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_an_onnx_backbone_gets_its_head(
+    name: str, load: Load, arcface: OnnxBackbone, arcface_faces: NDArray[np.uint8], untrained: MakeHead
+) -> None:
+    load(name, "dlib-pfe")
+    backbone, chips = arcface, arcface_faces
     head = untrained(backbone.spec, PFEConfig(backbone.spec.feature_shape, backbone.spec.dim, norm=True))
     engine, reference = load_engine(name, head, backbone), load_engine("torch", head, backbone)
-    chips = lfw_chips(backbone.spec, 16)
     if name == "openvino-bf16":  # this network loses more: faceunc bench says so and does not choose it
         found = parity(engine.embed(chips), reference.embed(chips), "bfloat16")
         assert 1e-4 < found.cosine_distance < 1e-2
@@ -213,10 +223,75 @@ def test_facenet_without_weights(name: str, load: Load, lfw_chips: MakeChips, un
 @pytest.mark.parametrize("name", [name for name, kind in ENGINES.items() if kind.runtime == "compile"])
 def test_compiled(name: str, load: Load, faces: NDArray[np.uint8]) -> None:
     engine, reference = load(name, "dlib-pfe"), load("torch", "dlib-pfe")
+    assert not engine.own_threads
+    embedder, ids = Embedder(engine, load_head(head_path("dlib-pfe")), aligned=True), [str(i) for i in range(32)]
+    for found in in_order(lambda chips: embedder.embed_chips(chips, ids), [faces] * 4):  # compiled in a worker
+        np.testing.assert_allclose(found.mean, reference.embed(faces).mean, atol=2e-2)
+    programs = set(engine.backbone._ready)  # type: ignore[attr-defined]
+    assert programs == {(32, 1)}
+    list(in_order(lambda chips: embedder.embed_chips(chips, ids), [faces] * 4))
+    assert engine.backbone._ready == programs  # type: ignore[attr-defined]
     for chips in (faces[:0], faces[:1], faces[:3], faces, np.concatenate([faces, faces[:3]])):
         assert len(engine.embed(chips).mean) == len(chips)
         if len(chips):
             agree(engine, reference, chips)
+
+
+@pytest.mark.parametrize(
+    ("fast", "precision", "name"),
+    [
+        (True, "auto", "torch-fused-bf16"),
+        (True, "bfloat16", "torch-fused-bf16"),
+        (True, "float32", "torch-fused"),
+        (False, "auto", "torch-fused"),
+        (False, "float32", "torch-fused"),
+        (False, "bfloat16", "torch-bf16"),
+    ],
+)
+def test_the_default(
+    fast: bool, precision: str, name: str, dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "has_fast_bfloat16", lambda: fast)
+    assert default_engine(dlib, precision) == name
+    half = TorchBackbone(dlib.module, dlib.spec, "bfloat16")
+    assert default_engine(half, precision) == name
+    assert (dlib.precision, half.precision) == ("float32", "bfloat16")
+
+
+def test_the_default_of_other_backbones(
+    dlib: TorchBackbone, tiny: TorchBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "has_fast_bfloat16", lambda: True)
+    assert default_engine(cut_backbone(dlib, 13)) == "torch-bf16"
+    assert default_engine(cut_backbone(dlib, 13), "float32") == "torch"
+    assert default_engine(Wrapped(tiny)) == "torch"
+    with pytest.raises(InputError, match=r"one of auto, float32, bfloat16\. Got 'half'"):
+        default_engine(dlib, "half")
+
+
+class Wrapped:
+    """A backbone that is no torch module, such as an ONNX one."""
+
+    def __init__(self, backbone: TorchBackbone) -> None:
+        self.spec, self.precision, self._backbone = backbone.spec, backbone.precision, backbone
+
+    def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
+        return self._backbone(chips)
+
+
+def test_the_default_where_fused_convolutions_fail(dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too far from float32 for ``--precision auto``; operators that are gone; a torch without oneDNN."""
+    monkeypatch.setattr(registry, "has_fast_bfloat16", lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "MIN_COSINE", 0.999999)
+        assert default_engine(dlib) == "torch-fused"
+    with monkeypatch.context() as patch:
+        patch.delattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+        assert default_engine(dlib) == "torch-bf16"
+        assert default_engine(dlib, "float32") == "torch"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        assert default_engine(dlib, "float32") == "torch"
 
 
 def test_unknown_name(dlib: TorchBackbone) -> None:
@@ -251,7 +326,7 @@ def test_a_head_of_another_backbone(name: str, dlib: TorchBackbone, tiny: TorchB
 
 def test_the_front_door_takes_an_engine(faces: NDArray[np.uint8]) -> None:
     embedder = faceunc.load("dlib-pfe", engine="torch-fused", aligned=True)
-    plain = faceunc.load("dlib-pfe", precision="float32", aligned=True)
+    plain = faceunc.load("dlib-pfe", engine="torch", aligned=True)
     ids = list("abcd")
     mine, theirs = embedder.embed_chips(faces[:4], ids), plain.embed_chips(faces[:4], ids)
     assert (mine.meta["engine"], theirs.meta["engine"]) == ("torch-fused", "torch")
@@ -259,7 +334,13 @@ def test_the_front_door_takes_an_engine(faces: NDArray[np.uint8]) -> None:
     np.testing.assert_allclose(mine.log_var, theirs.log_var, atol=1e-3)
 
 
-@pytest.mark.parametrize("options", [{"precision": "float32"}, {"mc_dropout": 10}])
-def test_an_engine_has_its_own_precision(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="leave out precision and mc_dropout"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "bfloat16"}, "engine torch-fused computes in float32"),
+        ({"mc_dropout": 10}, "MC dropout needs a network of torch"),
+    ],
+)
+def test_an_engine_has_its_own_precision(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         faceunc.load("dlib-pfe", engine="torch-fused", **options)

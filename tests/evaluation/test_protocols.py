@@ -250,7 +250,7 @@ def test_each_part_is_pooled_by_its_own_fit(photos: Photos, tiny_head: Path, tmp
     landmarks, kind = given_landmarks(set_, points, None, tmp_path / "cache")
     options = EvalOptions(tmp_path, precision="float32", head=tiny_head, cache=tmp_path / "cache")
     bench = protocol_bench(options, set_, landmarks, kind, [""] * 4)
-    variance = bench.variances[0]
+    variance = bench.head_names[0]
     bench.heads[variance].part[2:] = 1
     template = np.array([0, 0, 1, 1])
     templates = TemplateSet(images, template, np.arange(4), np.arange(2), np.array([0, 1]))
@@ -278,7 +278,7 @@ def test_what_fails_to_enrol_stays_in_every_count(photos: Photos, tiny_head: Pat
     bench = protocol_bench(options, set_, landmarks, kind, [""] * 4)
     seen = TemplateBench(bench, templates)
     assert (seen.failed, seen.enrolled.tolist()) == (1, [0, 1, 2])
-    method = Method("", "", Pooling("equal"), "", bench.variances[0], "cosine")
+    method = Method("", "", Pooling("equal"), "", bench.head_names[0], "cosine")
     pooled = seen.pool(method)
     pairs = TemplatePairs(np.array([0, 0, 2]), np.array([1, 2, 3]), np.array([True, False, True]))
     scores = seen.verify(pooled, pairs, "cosine", False)

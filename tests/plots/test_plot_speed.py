@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_bars() -> None:
     assert {text.get_text() for text in ax.texts} == {"2.7", "60"}
     (line,) = ax.get_lines()
     assert list(line.get_xdata()) == [108.0, 108.0]
-    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_title()) == ("log", "Mpairs/s", "all pairs")
+    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_title(loc="left")) == ("log", "Mpairs/s", "all pairs")
 
 
 def test_growth_draws_the_points_and_the_fitted_power() -> None:
@@ -41,6 +42,26 @@ def test_growth_draws_the_points_and_the_fitted_power() -> None:
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["pairs: N^2.00"]
+
+
+def test_growth_names_the_exponent_of_the_algorithm() -> None:
+    ax = plot_growth({"pairs": replace(WORK, algorithm=2.0)})
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["pairs: N^2.00 (algorithm: 2)"]
+
+
+def test_limits_stand_at_the_largest_size() -> None:
+    ax = plot_memory({"pairs": {1e3: 40.0, 1e4: 41.0}, "search": {1e3: 7.0}}, limits={"pairs": 48.0})
+    limits = [line for line in ax.get_lines() if line.get_marker() == "_" and len(line.get_xdata())]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in limits] == [([1e4], [48.0])]
+
+
+def test_long_extractions_are_a_third_panel(tmp_path: Path, figures: list[Figure]) -> None:
+    resident = {"aligned chips": {1e3: 800.0, 1e4: 810.0}}
+    save_growth({"pairs": WORK}, {"pairs": {1e3: 40.0}}, tmp_path / "growth.png", "growth", {"none": 1.0}, resident)
+    labels = [ax.get_ylabel() for ax in figures[0].axes]
+    assert labels == ["seconds", "peak memory beyond the start, MB", "resident memory, MB"]
 
 
 def test_memory_starts_at_zero() -> None:

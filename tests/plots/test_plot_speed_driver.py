@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 EVAL = Path(__file__).resolve().parents[2] / "eval"
@@ -22,6 +27,14 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import speed
 
     return speed
+
+
+@pytest.fixture
+def goals(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(EVAL))
+    import speed_goals
+
+    return speed_goals
 
 
 def heads(seconds: float) -> dict[str, Any]:
@@ -55,13 +68,19 @@ def test_sections_are_merged(driver: ModuleType, tmp_path: Path, monkeypatch: py
     assert found["training"]["figures"] == heads(12.0)
     assert found["training"]["provenance"]["command"].endswith("--only training")
     text = (tmp_path / "speed.txt").read_text()
-    assert [line.split()[-1] for line in text.splitlines() if "<= " in line] == ["NO", "yes", "yes"]
+    goals = [line.split() for line in text.splitlines() if "<= " in line]
+    assert [words[-1] for words in goals if words[0] in ("training", "growth.roc") and words[-1] != "-"] == [
+        "NO",
+        "yes",
+        "yes",
+    ]
     assert "Z80, 1 cores" in text
+    assert "Not measured: scoring, extraction, detectors, engines, methods, growth.embedding" in text
     for name in ("speed.png", "speed-growth.png"):
         assert (tmp_path / name).stat().st_size > 5_000
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"figures": {}}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"figures": {}}', '{"sections": {"roc": {}}}', '{"sections": 1}'])
 def test_a_foreign_file_is_refused(
     driver: ModuleType,
     tmp_path: Path,
@@ -77,7 +96,14 @@ def test_a_foreign_file_is_refused(
 
 
 def test_names_of_sections(driver: ModuleType) -> None:
-    assert driver.chosen("growth") == [f"growth.{work}" for work in driver.WORKS]
+    assert driver.chosen("growth") == [name for name in driver.SECTIONS if name.startswith("growth.")]
+    assert driver.chosen("all") == [*driver.SECTIONS, *driver.ON_REQUEST]
+    assert driver.chosen("methods.dul-reg:mean=frozen,memory.aligned") == [
+        "methods.dul-reg:mean=frozen",
+        "memory.aligned",
+    ]
+    with pytest.raises(driver.InputError, match=r"got 'methods\.pfee'"):
+        driver.chosen("methods.pfee")
     assert driver.chosen("engines,training,engines") == ["engines", "training"]
     assert driver.chosen("none") == []
     with pytest.raises(driver.InputError, match="got 'tranining'"):
@@ -92,3 +118,119 @@ def test_the_exponent_is_that_of_the_upper_decade(monkeypatch: pytest.MonkeyPatc
     assert speed_growth.upper(points) == [100, 300, 1000]
     assert speed_growth.fit(points) == pytest.approx((2.0, 2e-4))
     assert speed_growth.steps(1e2, 1e4) == [100, 300, 1000, 3000, 10000]
+
+
+def test_what_will_be_run_is_told(driver: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    driver.announce(["scoring", "growth.roc"])
+    minutes = driver.SECTIONS["scoring"] + driver.SECTIONS["growth.roc"]
+    assert capsys.readouterr().err.startswith(f"about {minutes:.0f} minutes")
+    assert sum(driver.SECTIONS.values()) < 40
+
+
+@pytest.mark.parametrize(("again", "measured"), [(False, ["norm"]), (True, ["pfe", "norm"])])
+def test_methods_go_on_at_the_same_commit(
+    driver: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool, measured: list[str]
+) -> None:
+    run_now = []
+
+    def methods(data: Path, done: dict[str, Any], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        for name in names:
+            if name not in done:
+                run_now.append(name)
+                done[name] = {"seconds": 2.0}
+                yield done
+
+    stand_in = ModuleType("speed_training")
+    stand_in.methods = methods  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "speed_training", stand_in)
+    monkeypatch.setattr(driver, "FAMILY", ("pfe", "norm"))
+    old = {"figures": {"pfe": {"seconds": 1.0}}, "provenance": {**OLD, "commit": driver.provenance()["commit"]}}
+    args = Namespace(data=tmp_path, out=tmp_path, again=again)
+    found = list(driver.measured("methods", args, {"methods": old}))
+    assert run_now == measured
+    assert found[-1] == ("methods", {"pfe": {"seconds": 2.0 if again else 1.0}, "norm": {"seconds": 2.0}})
+    assert driver.kept_methods({"methods": {**old, "provenance": OLD}}) == {}  # of another commit
+
+
+def test_goals(goals: ModuleType) -> None:
+    least, most = (
+        goals.Goal("a", ("x", "y"), 2.0),
+        goals.Goal("a", ("z",), 0.5, most=True, name="memory", over=("x", "y")),
+    )
+    figures = {"x": {"y": 2.0}, "z": 1.5}
+    found = [goals.Outcome(goal, goals._value(figures, goal)) for goal in (least, most)]
+    assert [outcome.reached for outcome in found] == [True, False]
+    assert found[0].row() == ("a", "x, y", "2", ">= 2", "yes")
+    assert found[1].row() == ("a", "memory", "0.75", "<= 0.5", "NO")
+
+
+@pytest.mark.parametrize("figures", [None, {}, {"x": {}}, {"x": {"y": "skipped: not installed"}}, {"x": 3.0}])
+def test_a_goal_without_a_figure_is_not_measured(goals: ModuleType, figures: Any) -> None:
+    goal = goals.Goal("a", ("x", "y"), 2.0)
+    outcome = goals.Outcome(goal, goals._value(figures, goal))
+    assert outcome.reached is None
+    assert outcome.row()[2:] == ("not measured", ">= 2", "-")
+    ratio = goals.Goal("a", ("z",), 2.0, over=("x", "y"))
+    assert goals._value({**(figures or {}), "z": 1.0}, ratio) is None
+
+
+def test_every_goal_is_named_before_anything_is_measured(goals: ModuleType) -> None:
+    found = goals.outcomes({})
+    assert {outcome.goal.section for outcome in found} >= {"scoring", "engines", "growth.roc", "memory.photographs"}
+    assert all(outcome.reached is None for outcome in found)
+
+
+def test_goals_of_a_long_extraction(goals: ModuleType) -> None:
+    figures = {"photographs": 20_000, "RSS after 10000": 1000.0, "RSS after 20000": 1050.0}
+    sections = {"memory.photographs": {"figures": figures, "provenance": OLD}}
+    (found,) = [one for one in goals.outcomes(sections) if one.value is not None]
+    assert found.value == pytest.approx(1.05)
+    assert found.goal.name == "resident memory, after 20,000 over after 10,000"
+    assert found.reached
+
+
+def test_tables_have_a_row_for_what_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EVAL))
+    import speed_text
+
+    engine = {"name": "torch", "chips_per_second": 321.44, "parity": {"cosine_distance": 1e-5}, "passes": True}
+    figures = {"batch": 32, "engines": {"torch": engine, "other": {"chips_per_second": 5.0}}, "unknown": {"x": [1, 2]}}
+    text = speed_text.text_of({"engines": {"figures": figures, "provenance": OLD}})
+    lines = [line.split() for line in text.splitlines()]
+    assert ["torch", "321.4", "yes", "1e-05"] in lines
+    assert ["other", "5"] in lines
+    assert "unknown, x  1 2" in text  # nothing is left out
+    assert figures["engines"] == {"torch": engine, "other": {"chips_per_second": 5.0}}  # nor taken from the figures
+    assert speed_text.turned({"a": {"x": 1}, "b": {"x": 2, "y": {"z": 3}}}) == {"x": {"a": 1, "b": 2}, "y, z": {"b": 3}}
+
+
+def test_growth_is_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EVAL))
+    import speed_text
+
+    works = {
+        "growth.roc": {"N": [1000, 10], "seconds": [1.0, 0.25], "fitted exponent": 1.0},
+        "growth.pairs": {"N": [100], "seconds": [0.5], "peak memory of blocks, MB": {"100": 7.0}},
+    }
+    text = speed_text.text_of({name: {"figures": one, "provenance": OLD} for name, one in works.items()})
+    rows = text.partition("== growth ==")[2].splitlines()
+    assert ["work", "10", "100", "1,000"] in [row.split() for row in rows]
+    assert ["roc", "0.25", "1"] in [row.split() for row in rows]
+    assert ["pairs", "of", "blocks", "7"] in [row.split() for row in rows]
+
+
+def test_peak_of_private_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EVAL))
+    import speed_peaks
+
+    def work() -> None:
+        block = np.ones(8 << 20)  # 64 MB
+        time.sleep(0.1)
+        assert block[0] == 1.0
+
+    assert 60 << 20 < speed_peaks.peak_while(work) < 90 << 20
+    monkeypatch.setenv(speed_peaks.THRESHOLD, "7")
+    for threshold, seen in (("9", "9"), (None, None)):
+        with speed_peaks.allocator(threshold):
+            assert os.environ.get(speed_peaks.THRESHOLD) == seen
+    assert os.environ[speed_peaks.THRESHOLD] == "7"

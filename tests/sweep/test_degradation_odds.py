@@ -29,7 +29,7 @@ def bench_of(pairs: PairProtocol, given: bool = False) -> Any:
     part = np.array([pairs.fold[pairs.first_subject.index(name)] >= pairs.num_folds // 2 for name in identities])
     return SimpleNamespace(
         given_head=given,
-        variances=["pfe", "dul"],
+        head_names=["pfe", "dul"],
         heads={"pfe": SimpleNamespace(part=part.astype(np.int64))},
         source=SimpleNamespace(
             photos=SimpleNamespace(identities=identities),

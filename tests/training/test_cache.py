@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,13 +36,14 @@ VIEWS = [View(), View(mix_seed=1), View(mix_seed=1, flip=True)]
 class Tiny:
     """Mean colours of a 4 x 4 grid are the features.
 
-    Counts the chips it sees; fails once, after ``fail_after`` calls.
+    Counts the chips it sees, and how many calls run at once; fails once, after ``fail_after`` calls.
     """
 
-    precision = "float32"
+    precision, seconds = "float32", 0.0
 
     def __init__(self, spec: BackboneSpec = SPEC, fail_after: int | None = None) -> None:
         self.spec, self.fail_after, self.calls, self.chips, self.lock = spec, fail_after, 0, 0, Lock()
+        self.running = self.most = 0
 
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
         with self.lock:
@@ -49,6 +51,11 @@ class Tiny:
                 raise RuntimeError("the machine is on fire")
             self.calls += 1
             self.chips += len(chips)
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(self.seconds)
+        with self.lock:
+            self.running -= 1
         grid = torch.from_numpy(chips.astype(np.float32) / 255).permute(0, 3, 1, 2)
         grid = torch.nn.functional.avg_pool2d(grid, 8)
         return output_of(grid, grid.flatten(1)[:, ::4])
@@ -143,6 +150,37 @@ def test_goes_on_after_a_failure_without_computing_stored_rows_again(
     found = source_of(photos, tmp_path / "part", rest).features(views)
     assert rest.chips == 2 * len(photos) - stored
     assert all(same(found[view], expected[view]) for view in views)
+
+
+@pytest.mark.parametrize("done", [3, 5, 10])
+def test_a_batch_cut_in_two_is_computed_as_a_whole(photos: PhotoSet, tmp_path: Path, done: int) -> None:
+    """As a cache of another batch size may have left it; rows behind the last whole batch are not trusted."""
+    source = source_of(photos, tmp_path, Tiny())
+    expected = {view: np.array(found.mean) for view, found in source.features(VIEWS[:2]).items()}
+    for view in VIEWS[:2]:
+        folder = source.folder(view)
+        mean = np.load(folder / "mean.npy", mmap_mode="r+")
+        mean[done if view == VIEWS[0] else 4 :] = np.nan
+        mean.flush()
+        (folder / "progress.json").write_text(json.dumps({"done": done if view == VIEWS[0] else 4}))
+    rest = Tiny()
+    found = source_of(photos, tmp_path, rest).features(VIEWS[:2])
+    assert rest.chips == 2 * len(photos) - done // 4 * 4 - 4
+    assert all(np.array_equal(found[view].mean, expected[view]) for view in expected)
+
+
+@pytest.mark.parametrize(("own_threads", "most"), [(True, 1), (None, 1), (False, 3)])
+def test_a_backbone_with_threads_of_its_own_works_on_one_batch_at_a_time(
+    photos: PhotoSet, tmp_path: Path, one_thread: None, own_threads: bool | None, most: int
+) -> None:
+    backbone = Tiny()
+    backbone.seconds = 0.05
+    if own_threads is not None:
+        backbone.own_threads = own_threads  # type: ignore[attr-defined]
+    torch.set_num_threads(3)
+    source_of(photos, tmp_path, backbone).features(VIEWS)
+    assert backbone.most <= most
+    assert (backbone.most > 1) == (most > 1)
 
 
 @pytest.mark.parametrize("damage", ["empty", "short", "junk", "missing", "other shape"])

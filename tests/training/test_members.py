@@ -57,6 +57,26 @@ def test_same_outputs_gradients_statistics_and_draws(kind: type[PFEHead], varian
         torch.testing.assert_close(dict(other.named_buffers())[name], buffer, msg=name)
 
 
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.3])
+def test_statistics_of_any_momentum(momentum: float | None) -> None:
+    """None: torch's plain average over all batches."""
+    one, other = head_of(PFEHead, "scalar", 3), head_of(PFEHead, "scalar", 3)
+    for head in (one, other):
+        for module in head.modules():
+            if isinstance(module, torch.nn.BatchNorm1d):
+                module.momentum = momentum
+    for scale in (1.0, 3.0, 0.5):
+        pooled = scale * torch.randn(ROWS, 2 * SHAPE[0]) + scale
+        torch.manual_seed(7)
+        looped = torch.stack(one.member_outputs(pooled))
+        torch.manual_seed(7)
+        torch.testing.assert_close(member_outputs(other, pooled), looped, rtol=1e-5, atol=1e-5)
+    mine = dict(other.named_buffers())
+    assert any(name.endswith("running_var") for name in mine)
+    for name, buffer in one.named_buffers():
+        torch.testing.assert_close(mine[name], buffer, msg=name)
+
+
 def test_in_evaluation_nothing_moves() -> None:
     head = head_of(PFEHead, "scalar", 3).eval()
     before = {name: value.clone() for name, value in head.state_dict().items()}
