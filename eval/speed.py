@@ -1,31 +1,36 @@
-"""Speed: ``python eval/speed.py LFW --out eval/results [--only scoring,extraction,engines,training,growth]``.
+"""Speed: ``python eval/speed.py LFW --out eval/results [--only scoring,engines,growth.search]``.
 
-Writes speed.json, speed.txt (every goal, reached or not, and every figure), speed.png and speed-growth.png. A section
-that is not measured keeps its old figures and their own provenance. Growth is five sections (``growth.pairs``, ...);
-``methods``, the training time of every method, is measured when named, and goes on with those that are missing
-(``--again``: all anew). For figures to believe, nothing else may run on the machine.
+Writes speed.json, speed.txt (every goal: reached, not, or not measured; then a table or two a section), speed.png and
+speed-growth.png. Without ``--only`` every section but the memory of 100,000 photographs is measured, about half an hour
+on two quiet cores; ``--only all`` adds that (``memory.aligned``, ``memory.photographs``). "growth" is all of its works;
+``methods.NAME`` is one method. A section that is not measured keeps its old figures and their own provenance; one is
+stored as soon as it is measured. ``methods`` goes on with those that are missing at this commit (``--again``: all of
+them). For figures to believe, nothing else may run on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
-from collections.abc import Iterator, Mapping
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from speed_goals import outcomes
 from speed_panels import draw
-from tabulate import tabulate
+from speed_store import FILE, ON_REQUEST, SECTIONS, add, read
+from speed_text import text_of
 
 from faceunc.errors import InputError
+from faceunc.evaluation.methods import FAMILY
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_write
 
-WORKS = ("embedding", "pairs", "search", "pooling", "roc")
-SECTIONS = ("scoring", "extraction", "engines", "training", *(f"growth.{work}" for work in WORKS))
-ON_REQUEST = ("methods",)
+MINUTES = {**SECTIONS, **ON_REQUEST}
+METHOD = "methods."  # before the name of one
+DETECTOR_PHOTOS = 512
 
 
 def main() -> None:
@@ -33,22 +38,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="LFW")
     parser.add_argument("--out", type=Path, default=Path("eval/results"))
-    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas; none: only write the files")
+    parser.add_argument(
+        "--only", default=",".join(SECTIONS), help="sections, with commas; all: every one; none: only write the files"
+    )
     parser.add_argument("--again", action="store_true", help="methods: all of them, also those that were measured")
     args = parser.parse_args()
+    path = args.out / FILE
     try:
-        sections, names = read(args.out / "speed.json"), chosen(args.only)
+        sections, names = read(path), chosen(args.only)
+        announce(names)
+        for number, name in enumerate(names, 1):
+            say(f"[{number}/{len(names)}] {name} ...")
+            start = time.perf_counter()
+            for section, figures in measured(name, args, sections):
+                sections = add(path, section, figures, command(args, section))
+            say(f"[{number}/{len(names)}] {name}: {(time.perf_counter() - start) / 60:.1f} minutes")
     except InputError as error:
         parser.error(str(error))
-    for name in names:
-        for figures in measured(name, args, sections):
-            path, section = args.out / "speed.json", {"figures": figures, "provenance": source(args, name)}
-            sections = {**read(path), name: section}  # another run may have written meanwhile
-            write(path, sections)
-    text = table(sections)
+    text = text_of(sections)
     atomic_write(args.out / "speed.txt", (text + "\n").encode())
     draw(sections, args.out)
     print(text)
+
+
+def announce(names: list[str]) -> None:
+    """What will be run and about how long."""
+    if names:
+        minutes = [minutes_of(name) for name in names]
+        parts = ", ".join(f"{name} {each:g}" for name, each in zip(names, minutes, strict=True))
+        say(f"about {sum(minutes):.0f} minutes on two quiet cores: {parts}")
+
+
+def minutes_of(name: str) -> float:
+    """About how long a section takes."""
+    return MINUTES["methods"] / len(FAMILY) if name.startswith(METHOD) else MINUTES[name]
+
+
+def say(line: str) -> None:
+    """Progress, beside the tables on standard output."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def chosen(only: str) -> list[str]:
@@ -56,73 +84,68 @@ def chosen(only: str) -> list[str]:
     known = (*SECTIONS, *ON_REQUEST)
     names: list[str] = []
     for word in only.split(","):
-        found = [name for name in known if word in (name, name.partition(".")[0])]
+        found = [name for name in known if word in ("all", name, name.partition(".")[0])]
+        if word.startswith(METHOD) and word.removeprefix(METHOD) in FAMILY:
+            found = [word]
         if not found and word != "none":
-            raise InputError(f"--only: expected some of {', '.join(known)} or none, got {word!r}")
+            raise InputError(f"--only: expected some of {', '.join(known)}, all or none, got {word!r}")
         names += found
     return list(dict.fromkeys(names))
 
 
-def measured(name: str, args: argparse.Namespace, sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The section's figures; of the methods, one more at a time."""
-    module, _, work = name.partition(".")
-    if name == "methods":
-        old = {} if args.again or name not in sections else sections[name]["figures"]
-        yield from importlib.import_module("speed_training").methods(args.data, dict(old))
-    elif work:
-        yield importlib.import_module(f"speed_{module}").PARTS[work](args.data)
+def measured(name: str, args: argparse.Namespace, sections: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The section and its figures; of the methods, one more at a time."""
+    part, _, work = name.partition(".")
+    if part == "methods":
+        only = (work,) if work else FAMILY
+        old = {method: row for method, row in kept_methods(sections).items() if not (args.again and method in only)}
+        for figures in importlib.import_module("speed_training").methods(args.data, old, only):
+            yield part, figures
     else:
-        yield importlib.import_module(f"speed_{module}").measure(args.data)
+        yield name, MEASURES.get(part, _whole)(name, args.data)
 
 
-def source(args: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Where the figures of a section come from."""
-    return {**provenance(), "command": f"python eval/speed.py {args.data} --out {args.out} --only {name}"}
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The sections that were measured before. Raises InputError for a file that is none of ours."""
-    if not path.is_file():
+def kept_methods(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The methods that were measured at the commit that runs now; those of another one are measured anew."""
+    section = sections.get("methods")
+    if section is None or section["provenance"]["commit"] != provenance()["commit"]:
         return {}
-    try:
-        return dict(json.loads(path.read_text("utf-8"))["sections"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: expected the sections of eval/speed.py; remove it to begin anew") from None
+    return dict(section["figures"])
 
 
-def write(path: Path, sections: Mapping[str, Any]) -> None:
-    """All sections, in the order of the issue's points."""
-    order = [name for name in (*SECTIONS, *ON_REQUEST) if name in sections]
-    content = {"sections": {name: sections[name] for name in order}}
-    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+def command(args: argparse.Namespace, name: str) -> str:
+    """What measures this section again."""
+    return f"python eval/speed.py LFW --out {os.path.relpath(args.out)} --only {name}"
 
 
-def table(sections: Mapping[str, Any]) -> str:
-    """Goals first, then every figure of every section."""
-    rows = [outcome.row() for outcome in outcomes(sections)]
-    parts = [tabulate(rows, headers=("section", "figure", "measured", "goal", "reached"), disable_numparse=True)]
-    for name, section in sections.items():
-        origin = section["provenance"]
-        where = f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"
-        parts.append(f"\n{name} ({origin['date'][:16]}, commit {origin['commit']}, {where})")
-        leaves = [(" / ".join(path), _shown(value)) for path, value in flat(section["figures"]) if path[0] != "goals"]
-        parts.append(tabulate(leaves, tablefmt="plain", disable_numparse=True))
-    return "\n".join(parts)
+def _whole(name: str, data: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = importlib.import_module(f"speed_{name}").measure(data)
+    return figures
 
 
-def flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """(keys, value) of everything that is no dictionary."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from flat(inner, (*path, str(key)))
-    else:
-        yield path, value
+def _growth(name: str, data: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = importlib.import_module("speed_growth").PARTS[name.partition(".")[2]](data)
+    return figures
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(_shown(item) for item in value) or "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _memory(name: str, data: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = importlib.import_module("speed_extraction_memory").measure(data, name.partition(".")[2])
+    return figures
+
+
+def _detectors(name: str, data: Path) -> dict[str, Any]:
+    """Every detector at every smallest face, over photographs spread over LFW."""
+    from faceunc.images.photos import identity_folder
+
+    tables = importlib.import_module("speed_extraction_detectors")
+    return {"detectors": tables.sizes_table(identity_folder(data).paths, DETECTOR_PHOTOS)}
+
+
+MEASURES: dict[str, Callable[[str, Path], dict[str, Any]]] = {
+    "growth": _growth,
+    "memory": _memory,
+    "detectors": _detectors,
+}
 
 
 if __name__ == "__main__":

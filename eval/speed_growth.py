@@ -3,15 +3,15 @@
 A part of ``python eval/speed.py LFW --out eval/results --only growth`` (or one work: ``--only growth.search``). Large N
 are LFW's embeddings (dlib, per-dimension variance, first view) again and again with a little seeded noise, or aligned
 LFW chips again and again. A size that would take longer than the budget, judged by the sizes before it, is left out and
-named. Each memory figure comes from a process of its own that opens stored embeddings as a memory map.
+named. Each memory figure comes from a process of its own that opens stored embeddings as a memory map: it is private
+memory (no pages of files) at its peak, beyond what the process held when both sides and the labels were given. At 1e5
+columns all buffers of a streamed work have their full size, so that 1e6 may take at most 1.2 times as much.
 """
 
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import tempfile
-import threading
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from speed_peaks import peak_memory
 
+import faceunc
 from faceunc.embeddings import Embeddings
 from faceunc.evaluation.setup import EvalOptions, folder_bench
 from faceunc.images.align import align_face
@@ -28,11 +30,15 @@ from faceunc.images.read import read_image
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.lfw import read_pairs
+from faceunc.scoring.all_pairs import mls_blocks
 from faceunc.scoring.histogram import mls_histogram
 from faceunc.scoring.pooling import Pooling, pool_templates
 from faceunc.scoring.search import mls_top_k
+from faceunc.threads import in_order
 
 BUDGET = 75.0  # seconds a size may take
+EMBEDDING_BUDGET = 300.0  # 100,000 chips
+STORED = (10_000, 100_000, 1_000_000)  # columns whose memory is measured
 PROBES, BEST = 1_000, 20
 CHIPS = 512
 TEMPLATE = 8  # images a template
@@ -45,24 +51,29 @@ def steps(first: float, last: float) -> list[int]:
     return [size for size in sizes if size <= last]
 
 
-def grow(sizes: Sequence[int], exponent: float, prepare: Callable[[int], Callable[[], object]]) -> dict[str, Any]:
+def grow(
+    sizes: Sequence[int], exponent: float, prepare: Callable[[int], Callable[[], object]], budget: float = BUDGET
+) -> dict[str, Any]:
     """Seconds of ``prepare(N)()`` at every size, median of three where one takes under 2 s; a warm-up comes first.
 
-    exponent: of the algorithm, for guessing what the next size takes and for the table.
+    exponent: of the algorithm, for guessing what the next size takes and for the table. budget: seconds a size may
+        take.
     """
     points: dict[int, float] = {}
     skipped = []
     prepare(sizes[0])()
     for size in sizes:
-        if points and max(points.values()) * (size / max(points)) ** exponent > BUDGET:
+        if points and max(points.values()) * (size / max(points)) ** exponent > budget:
             skipped.append(size)
             continue
-        work, times = prepare(size), []
+        work = prepare(size)
+        times: list[float] = []
         while not times or (len(times) < 3 and times[0] < 2.0):
             start = time.perf_counter()
             work()
             times.append(time.perf_counter() - start)
         points[size] = median(times)
+        print(f"  N = {size}: {points[size]:.3g} s", file=sys.stderr, flush=True)
     fitted, constant = fit(points)
     return {
         "N": list(points),
@@ -116,34 +127,33 @@ def people(count: int) -> NDArray[np.int64]:
 
 
 def embedding(data: Path) -> dict[str, Any]:
-    """Aligned chips through the backbone (batches of 32) and the variance head."""
-    from faceunc.backbones.registry import load_backbone
-    from faceunc.heads.shipped import head_path
-    from faceunc.heads.store import load_head
+    """Aligned chips to embeddings with variances by the default embedder, batches of 32 side by side."""
+    embedder, chips = faceunc.load(aligned=True), lfw(data)[1]
 
-    backbone, head, chips = load_backbone("dlib"), load_head(head_path("dlib-pfe")).head, lfw(data)[1]
+    def embed(rows: NDArray[np.int64]) -> Embeddings:
+        return embedder.embed_chips(chips[rows % CHIPS], [str(row) for row in rows])
 
     def prepare(size: int) -> Callable[[], object]:
         def work() -> None:
-            for start in range(0, size, 32):
-                rows = np.arange(start, min(start + 32, size)) % CHIPS
-                output = backbone(chips[rows])
-                head(output.feature_map, output.norm)
+            for _ in in_order(embed, (np.arange(start, min(start + 32, size)) for start in range(0, size, 32))):
+                pass
 
         return work
 
-    return grow(steps(1e2, 1e5), 1.0, prepare)
+    return grow(steps(1e2, 1e5), 1.0, prepare, EMBEDDING_BUDGET)
 
 
 def pairs(data: Path) -> dict[str, Any]:
-    """Every pair i < j of N embeddings, MLS counted into a histogram of 65,536 bins; memory: 1,000 rows against N."""
+    """Every pair i < j of N embeddings, MLS counted into a histogram of 65,536 bins; memory: 1,000 rows against N,
+    counted, and given block by block."""
 
     def prepare(size: int) -> Callable[[], object]:
         side, person = repeated(data, size), people(size)
         return lambda: mls_histogram(side, None, person)
 
-    peak = {size: peak_memory(data, size, _count_stored) for size in (10_000, 100_000, 1_000_000)}
-    return grow(steps(1e3, 1e5), 2.0, prepare) | {"peak memory, MB": peak}
+    works = {"peak memory": _count_stored, "peak memory of blocks": _blocks_stored}
+    peaks = peak_memory(functools.partial(repeated, data), works, STORED)
+    return grow(steps(1e3, 1e5), 2.0, prepare) | peaks
 
 
 def search(data: Path) -> dict[str, Any]:
@@ -154,8 +164,8 @@ def search(data: Path) -> dict[str, Any]:
         gallery = repeated(data, size)
         return lambda: mls_top_k(probes, gallery, BEST)
 
-    peak = {size: peak_memory(data, size, _search_stored) for size in (10_000, 100_000, 1_000_000)}
-    return grow(steps(1e4, 1e6), 1.0, prepare) | {"peak memory, MB": peak}
+    peaks = peak_memory(functools.partial(repeated, data), {"peak memory": _search_stored}, STORED)
+    return grow(steps(1e4, 1e6), 1.0, prepare) | peaks
 
 
 def pooling(data: Path) -> dict[str, Any]:
@@ -188,52 +198,20 @@ def roc(data: Path) -> dict[str, Any]:
     return grow(steps(1e4, 1e8), 1.0, prepare)
 
 
-def _count_stored(path: Path) -> None:
+def _count_stored(path: Path) -> Callable[[], object]:
     side = Embeddings.load(path)
-    mls_histogram(side[:PROBES], side, people(PROBES), people(len(side)))
+    first, second = people(PROBES), people(len(side))
+    return lambda: mls_histogram(side[:PROBES], side, first, second)
 
 
-def _search_stored(path: Path) -> None:
+def _blocks_stored(path: Path) -> Callable[[], object]:
+    side = Embeddings.load(path)
+    return lambda: sum(scores.size for _, _, scores in mls_blocks(side[:PROBES], side))
+
+
+def _search_stored(path: Path) -> Callable[[], object]:
     gallery = Embeddings.load(path)
-    mls_top_k(gallery[:PROBES], gallery, BEST)
-
-
-def peak_memory(data: Path, size: int, work: Callable[[Path], None]) -> float:
-    """MB beyond what the process held before, in a process of its own that works on ``size`` stored embeddings."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, count in (("small", 2_000), ("all", size)):
-            repeated(data, count).save(Path(folder) / f"{name}.safetensors")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(_watched, (Path(folder), work))
-
-
-def _watched(folder: Path, work: Callable[[Path], None]) -> float:
-    """A small call first loads and compiles everything."""
-    work(folder / "small.safetensors")
-    return peak_while(lambda: work(folder / "all.safetensors")) / 2**20
-
-
-def peak_while(work: Callable[[], object]) -> int:
-    """Bytes of private memory at its peak during the call, beyond those before; looked at every 5 ms."""
-    before = private_memory()
-    seen, ended = [before], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.005):
-            seen.append(private_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    work()
-    ended.set()
-    watcher.join()
-    return max(seen) - before
-
-
-def private_memory() -> int:
-    """Bytes of this process that are no pages of files: what a memory map cannot give back."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    return lambda: mls_top_k(gallery[:PROBES], gallery, BEST)
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

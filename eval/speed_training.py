@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -18,14 +19,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from speed_growth import peak_while, private_memory
+from numpy.typing import NDArray
+from speed_peaks import peak_while, private_memory
 
 from faceunc.evaluation.methods import FAMILY
 from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
 from faceunc.heads.pfe import VARIANCES
 from faceunc.images.landmarks import Landmarks
 from faceunc.protocols.lfw import read_pairs
-from faceunc.training.cache import FeatureSource
+from faceunc.threads import in_order, turns
+from faceunc.training.cache import Features, FeatureSource
 from faceunc.training.crossfit import PARTS
 from faceunc.training.data import TRAIN_VIEWS, TrainingData, training_data
 from faceunc.training.ensemble import train_recipe
@@ -73,7 +76,8 @@ def train_both(bench: Bench, recipe: Recipe, options: TrainOptions) -> dict[str,
 
 
 def extraction(bench: Bench) -> dict[str, Any]:
-    """Chips a second of the four training views from files to the cache, against the backbone alone on ready chips."""
+    """Chips a second of the four training views from files to the cache, against the backbone alone on ready chips,
+    batches side by side as the cache computes them."""
     whole = bench.source
     rows = np.linspace(0, len(whole.photos) - 1, PHOTOS).astype(int)
     fields = {name: getattr(whole.landmarks, name)[rows] for name in Landmarks.__dataclass_fields__}
@@ -81,8 +85,14 @@ def extraction(bench: Bench) -> dict[str, Any]:
     made = [views for _, batch in part.chips(TRAIN_VIEWS, BATCH) for views in batch]
     ready = [np.stack([views[k] for views in made[i : i + BATCH]]) for k in range(4) for i in range(0, PHOTOS, BATCH)]
     chips = PHOTOS * len(TRAIN_VIEWS)
+    turn = turns(whole.backbone)
+
+    def look(batch: NDArray[np.uint8]) -> None:
+        with turn:
+            whole.backbone(batch)
+
     works: dict[str, Callable[[], object]] = {
-        "backbone alone": lambda: [whole.backbone(batch) for batch in ready],
+        "backbone alone": lambda: list(in_order(look, ready)),
         "photographs to chips of four views": lambda: list(part.chips(TRAIN_VIEWS, BATCH)),
         "photographs to stored features": lambda: _extract(part),
     }
@@ -112,13 +122,38 @@ def _extract(source: FeatureSource) -> None:
 
 
 def memory(data: Path) -> dict[str, float]:
-    """MB of private memory that loading the training data takes, in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_loaded, (data,))
+    """MB, each in a process of its own: reading all of the cache through its memory map, and loading it to train."""
+    figures: dict[str, float] = {}
+    for work in (_read_through, _loaded):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            figures |= pool.apply(work, (data,))
+    return figures
+
+
+def _read_through(path: Path) -> dict[str, float]:
+    """Private memory at its peak while every row of every view is read, a block at a time; and the pages of files that
+    this brought in, which the system may take back."""
+    source = bench_of(path).source
+    source.features(TRAIN_VIEWS, show=False)  # computes what is not there yet
+    before = private_memory("RssFile")
+    views: list[Features] = []
+
+    def look() -> None:
+        views.extend(source.features(TRAIN_VIEWS, show=False).values())
+        for view in views:
+            for start in range(0, len(view), BATCH):
+                for array in (view.mean, view.feature_map, view.norm, view.sharpness):
+                    array[start : start + BATCH].astype(np.float64).sum()
+
+    peak = peak_while(look)
+    pages = private_memory("RssFile") - before
+    sizes = {"read through the map, private peak": peak, "read through the map, pages of files": pages}
+    return {f"{name}, MB": size / 2**20 for name, size in sizes.items()}
 
 
 def _loaded(path: Path) -> dict[str, float]:
-    """At its peak and afterwards, beyond what was there before; what the returned arrays hold; what the files do."""
+    """Private memory at its peak and afterwards, beyond what was there before; what the returned arrays hold (float16
+    maps are copied, for training draws its rows at random); what the files do."""
     bench = bench_of(path)
     head = find_method("pfe").recipe(bench.source.backbone).pooling_head()
     kept: list[TrainingData] = []
@@ -127,21 +162,23 @@ def _loaded(path: Path) -> dict[str, float]:
     after = private_memory()
     held = sum(tensor.numel() * tensor.element_size() for tensor in (kept[0].pooled, kept[0].mean))
     files = sum(file.stat().st_size for view in TRAIN_VIEWS for file in bench.source.folder(view).glob("*.npy"))
-    sizes = {"peak": peak, "afterwards": after - before, "features returned": held, "cached files": files}
+    sizes = {"peak": peak, "peak beyond what is returned": peak - held, "afterwards": after - before}
+    sizes |= {"features returned": held, "cached files": files}
     return {f"{name}, MB": size / 2**20 for name, size in sizes.items()}
 
 
-def methods(data: Path, done: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def methods(data: Path, done: dict[str, Any], names: Sequence[str] = FAMILY) -> Iterator[dict[str, Any]]:
     """Seconds of both cross-fitted heads, features cached, of every method that ``done`` does not have; ``done`` grows.
 
     One run each: a method's first training may load and compile what others find ready, so that a short one comes
     before. Yields after every method, for the file to be written.
     """
     bench = bench_of(data)
-    for name in FAMILY:
+    for name in names:
         if name in done:
             continue
         recipe = named_recipe(name, bench.source.backbone)
         train_both(bench, recipe, TrainOptions(steps=20))
         done[name] = train_both(bench, recipe, TrainOptions())
+        print(f"  {name}: {done[name]['seconds']:.3g} s", file=sys.stderr, flush=True)
         yield done

@@ -93,8 +93,9 @@ def score_matrix(first: Embeddings, second: Embeddings, score: str = "mls") -> N
 
 
 def score_blocks(first: Embeddings, second: Embeddings) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
-    """All MLS scores, block by block: (rows of ``first``, columns of ``second``, float32 block), at most 256 x 8,192 at a
-    time, in the same order in every run. A block may be kept: the next one is another array.
+    """All MLS scores, block by block: (rows of ``first``, columns of ``second``, float32 block).
+
+    A block has at most 256 x 8,192 scores and may be kept; the order is the same in every run.
 
     Raises:
         IncompatibleError, ValueError: as :func:`score_pairs`.
