@@ -111,7 +111,7 @@ def _codes(side: Embeddings, person: ArrayLike) -> Counts:
     codes = np.asarray(person)
     if codes.shape != (len(side),) or codes.dtype.kind not in "iu":
         raise ValueError(f"person must be ({len(side)},) whole numbers. Got {codes.dtype} {codes.shape} instead.")
-    return codes.astype(np.int64)
+    return codes.astype(np.int64, copy=False)
 
 
 def _checked_edges(edges: Floats) -> Floats:
