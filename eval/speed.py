@@ -98,19 +98,18 @@ def measured(name: str, args: argparse.Namespace, sections: Mapping[str, Any]) -
     part, _, work = name.partition(".")
     if part == "methods":
         only = (work,) if work else FAMILY
-        old = {method: row for method, row in kept_methods(sections).items() if not (args.again and method in only)}
-        for figures in importlib.import_module("speed_training").methods(args.data, old, only):
-            yield part, figures
+        rows, commit = methods_so_far(sections), provenance()["commit"]
+        done = {key: row for key, row in rows.items() if row["commit"] == commit and not (args.again and key in only)}
+        for figures in importlib.import_module("speed_training").methods(args.data, done, only):
+            yield part, {**rows, **{method: {"commit": commit, **row} for method, row in figures.items()}}
     else:
         yield name, MEASURES.get(part, _whole)(name, args.data)
 
 
-def kept_methods(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The methods that were measured at the commit that runs now; those of another one are measured anew."""
-    section = sections.get("methods")
-    if section is None or section["provenance"]["commit"] != provenance()["commit"]:
-        return {}
-    return dict(section["figures"])
+def methods_so_far(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The methods' rows, each with the commit at which it was measured."""
+    section = sections.get("methods", {"figures": {}, "provenance": {"commit": ""}})
+    return {method: {"commit": section["provenance"]["commit"], **row} for method, row in section["figures"].items()}
 
 
 def command(args: argparse.Namespace, name: str) -> str:

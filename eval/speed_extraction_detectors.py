@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from speed_extraction_peers import BATCH, plain_detections
+from speed_extraction_peers import BATCH, plain_detector
 from tabulate import tabulate
 
 from faceunc.images.degrade import degrade, draw_degradation
@@ -28,6 +28,7 @@ from faceunc.progress import bar
 
 SIZES = (20, 40, 60, 80)
 TURNS = 3
+PLAIN = "plain MTCNN"
 PART = 400  # photographs in memory at a time
 Pixels = NDArray[np.uint8]
 Rows = list[dict[str, Any]]
@@ -42,20 +43,20 @@ def detector_table(photos: Sequence[Pixels], sizes: Sequence[int] = SIZES) -> Ro
     """Every detector at every smallest face: speed, and agreement with plain MTCNN at the same one."""
     rows: Rows = []
     for size in sizes:
-        start = time.perf_counter()
-        plain = plain_detections(photos, size)
-        rate = len(photos) / (time.perf_counter() - start)
-        rows.append({"detector": "plain MTCNN", "min face": size, "images/s": rate, **_seen(plain)})
-        for kind in DETECTORS:
-            detector = FaceDetector(min_face_size=size, kind=kind)
+        detectors: dict[str, Callable[[Sequence[Pixels]], list[Detection | None]]] = {PLAIN: plain_detector(size)}
+        detectors |= {kind: FaceDetector(min_face_size=size, kind=kind) for kind in DETECTORS}
+        for detector in detectors.values():
             detector(photos[:BATCH])
-            seconds = []
-            for _ in range(TURNS):
+        found: dict[str, list[Detection | None]] = {}
+        seconds: dict[str, list[float]] = {name: [] for name in detectors}
+        for _ in range(TURNS):
+            for name, detector in detectors.items():
                 start = time.perf_counter()
-                found = detector(photos)
-                seconds.append(time.perf_counter() - start)
-            rate = len(photos) / median(seconds)
-            rows.append({"detector": kind, "min face": size, "images/s": rate, **_against(plain, found)})
+                found[name] = detector(photos)
+                seconds[name].append(time.perf_counter() - start)
+        for name, times in seconds.items():
+            seen = _seen(found[name]) if name == PLAIN else _against(found[PLAIN], found[name])
+            rows.append({"detector": name, "min face": size, "images/s": len(photos) / median(times), **seen})
     return rows
 
 

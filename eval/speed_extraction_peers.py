@@ -62,11 +62,21 @@ def face_recognition_pipeline() -> Pipeline | None:
     return run
 
 
-def plain_detections(photos: Sequence[NDArray[np.uint8]], smallest: int) -> list[Detection | None]:
-    """The largest face that facenet-pytorch's MTCNN finds in each of some photographs of one size."""
+def plain_detector(smallest: int) -> Callable[[Sequence[NDArray[np.uint8]]], list[Detection | None]]:
+    """facenet-pytorch's MTCNN, see :func:`plain_detections`."""
     from facenet_pytorch import MTCNN
 
-    mtcnn, found = MTCNN(keep_all=True, min_face_size=smallest), []
+    mtcnn = MTCNN(keep_all=True, min_face_size=smallest)
+    return lambda photos: _largest(mtcnn, photos)
+
+
+def plain_detections(photos: Sequence[NDArray[np.uint8]], smallest: int) -> list[Detection | None]:
+    """The largest face that facenet-pytorch's MTCNN finds in each of some photographs of one size."""
+    return plain_detector(smallest)(photos)
+
+
+def _largest(mtcnn: Any, photos: Sequence[NDArray[np.uint8]]) -> list[Detection | None]:
+    found: list[Detection | None] = []
     for start in range(0, len(photos), BATCH):
         faces = mtcnn.detect(np.stack(photos[start : start + BATCH]), landmarks=True)
         for boxes, scores, points in zip(*faces, strict=True):  # the largest comes first

@@ -46,7 +46,7 @@ class Embedder:
 
     Raises:
         IncompatibleError: the head belongs to another backbone, or ``dropout`` comes with a head that moves the mean.
-        InputError: ``detector_sigma`` where nothing is detected, or an unknown ``select`` or ``detector``.
+        InputError: ``detector_sigma`` where nothing is detected; elsewhere an unknown ``select`` or ``detector``.
     """
 
     def __init__(
@@ -89,19 +89,20 @@ class Embedder:
 
     @cached_property
     def detector(self) -> FaceDetector:
-        """MTCNN, loaded when it is first needed."""
+        """MTCNN; loaded here at once unless the photographs are aligned chips."""
         return FaceDetector(self._select, self._min_face_size, kind=self._detector)
 
     @property
     def meta(self) -> dict[str, str]:
         """What every embedding of this embedder says of its origin."""
-        spec = self.backbone.spec
+        spec, precision = self.backbone.spec, self.backbone.precision
+        plain = "torch-bf16" if precision == "bfloat16" else "torch"
         return {
             "backbone": spec.name,
             "backbone_sha256": spec.sha256,
             "alignment": spec.alignment,
-            "precision": self.backbone.precision,
-            "engine": getattr(self.backbone, "name", "torch"),
+            "precision": precision,
+            "engine": getattr(self.backbone, "name", plain),
             "detector": "none (chips given)" if self.aligned else self.detector.name,
             "head": self.head.name,
             "head_sha256": self.head.sha256,

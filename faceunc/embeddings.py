@@ -153,12 +153,9 @@ def concatenate(parts: Iterable[Embeddings]) -> Embeddings:
 
 
 def _joined_meta(metas: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Every key with its text, or with each of its texts once where they differ."""
-    found: dict[str, dict[str, None]] = {}
-    for meta in metas:
-        for key, text in meta.items():
-            found.setdefault(key, {})[text] = None
-    return {key: _AND.join(_distinct(texts)) for key, texts in found.items()}
+    """Every key with its text, or with each of its texts once where they differ; "unknown": a part says nothing."""
+    keys = dict.fromkeys(key for meta in metas for key in meta)
+    return {key: _AND.join(_distinct({meta.get(key, "unknown"): None for meta in metas})) for key in keys}
 
 
 def _distinct(texts: Iterable[str]) -> Iterable[str]:

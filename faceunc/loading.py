@@ -8,7 +8,7 @@ from faceunc.backbones.base import Backbone
 from faceunc.backbones.registry import load_backbone
 from faceunc.detection.sigma import load_detector_sigma
 from faceunc.embedder import Embedder
-from faceunc.engines.registry import default_engine, find_engine, load_engine
+from faceunc.engines.registry import default_engine, find_engine, load_engine, unavailable
 from faceunc.epistemic.dropout import DropoutPlan, McDropout
 from faceunc.errors import InputError
 from faceunc.heads.shipped import head_path
@@ -62,6 +62,8 @@ def _model(head: StoredHead, backbone: str | None, precision: str, mc_dropout: i
     if mc_dropout:
         if engine not in (None, "torch", "torch-bf16"):
             raise InputError(f"MC dropout needs a network of torch: leave out engine, or torch. Got {engine} instead.")
+        if engine and unavailable(find_engine(engine)):
+            raise InputError(f"engine {engine} {unavailable(find_engine(engine))}")
         return load_backbone(name, own)
     model = load_backbone(name, "float32")
     return load_engine(engine or default_engine(model, precision), head, model)

@@ -97,8 +97,10 @@ def in_order(function: Callable[[Given], Made], items: Iterable[Given]) -> Itera
     """
     todo = iter(items)
     first = list(islice(todo, 2))
-    todo = chain(first, todo)
-    if len(first) < 2 or torch.get_num_threads() == 1 or getattr(_HERE, "is_worker", False):
+    one = len(first) < 2
+    todo = chain(iter(first), todo)
+    del first  # the iterator lets go of both items once they are taken
+    if one or torch.get_num_threads() == 1 or getattr(_HERE, "is_worker", False):
         yield from map(function, todo)
         return
     with torch_workers() as (pools, workers):
@@ -113,7 +115,8 @@ def turns(backbone: Backbone) -> AbstractContextManager[object]:
     """What to hold around every call of ``backbone`` from :func:`in_order`; ask once, and use it for all calls.
 
     A lock for a backbone with threads of its own (``own_threads``; without that mark, whatever is no TorchBackbone):
-    it takes one batch at a time, with all of them. Nothing for one that works in the caller's torch threads.
+    it takes one batch at a time, with all of them. Nothing for one that works in the caller's torch threads: a class of
+    your own that computes by torch should say ``own_threads = False``, or it works one batch at a time on one thread.
     """
     from faceunc.backbones.base import TorchBackbone
 

@@ -311,3 +311,5 @@ def test_parts_of_several_engines_name_all_of_them() -> None:
     again = concatenate([both, part("torch", "c"), part("openvino + onnxruntime", "d")])
     assert both.meta == {"backbone": "b", "head": "one + one", "engine": "torch + openvino", "faceunc": "1"}
     assert again.meta["engine"] == "torch + openvino + onnxruntime"
+    silent = Embeddings(both.mean, both.log_var, both.ids, meta={"backbone": "b", "head": "one + one"})
+    assert concatenate([part("torch", "a"), silent]).meta["engine"] == "torch + unknown"

@@ -14,6 +14,7 @@ import pytest
 
 import faceunc
 import faceunc.extract
+from faceunc.backbones.precision import has_fast_bfloat16
 from faceunc.errors import IncompatibleError, InputError
 from faceunc.extract import extract
 from faceunc.images.measures import Measures
@@ -197,6 +198,8 @@ def test_a_result_goes_on_with_another_engine_of_its_precision(
     assert found.embeddings.meta["engine"] == "torch-fused + torch"
     report = json.loads((out / "report.json").read_text("utf-8"))
     assert report["embedder"] == dict(found.embeddings.meta)
+    if not has_fast_bfloat16():
+        pytest.skip("this processor has no bfloat16")
     with pytest.raises(IncompatibleError, match="precision is 'float32' on one side, 'bfloat16'"):
         extract(faceunc.load(tiny_head, engine="torch-bf16", min_face_size=60), bush[:4], out, show=False)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -225,3 +227,22 @@ def test_turns_of_a_torch_backbone_are_free() -> None:
     turn = turns(load_backbone("dlib", "float32"))
     with turn, turn:
         pass
+
+
+def test_what_was_worked_on_is_let_go() -> None:
+    class Item:
+        pass
+
+    alive: list[weakref.ref[Item]] = []
+
+    def items() -> Iterator[Item]:
+        for _ in range(12):
+            item = Item()
+            alive.append(weakref.ref(item))
+            yield item
+            del item
+
+    for number, _ in enumerate(in_order(lambda item: None, items())):
+        if number == 8:
+            gc.collect()
+            assert all(each() is None for each in alive[:6])

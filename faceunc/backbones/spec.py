@@ -85,9 +85,8 @@ def spec_from_dict(values: dict[str, Any], source: str | Path) -> BackboneSpec:
     known = set(BackboneSpec.__dataclass_fields__)
     extra, missing = set(values) - known, known - set(values) - {"licence", "origin", "sha256"}
     if extra or missing:
-        raise InputError(
-            f"{source}: backbone spec with missing fields {sorted(missing)}, unknown fields {sorted(extra)}"
-        )
+        unknown = str(sorted(extra))[:200]
+        raise InputError(f"{source}: backbone spec with missing fields {sorted(missing)}, unknown fields {unknown}")
     try:
         return BackboneSpec(
             name=str(values["name"]),

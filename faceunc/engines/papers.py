@@ -20,6 +20,7 @@ from faceunc.provenance import version
 
 FORMAT = "faceunc-engine-2"
 SEAL = "file_sha256"
+_LONGEST = 200  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,10 @@ def papers_of(properties: Mapping[str, str], source: str | Path) -> Papers:
         texts = (properties["head"], properties["head_sha256"], properties["method"])
         moves = {"true": True, "false": False}[properties["moves_mean"]]
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(f"{source}: damaged metadata of an exported model ({error!r})") from None
-    if not all(text.isprintable() for text in texts):
-        raise InputError(f"{source}: damaged metadata of an exported model (control characters in {texts})")
+        raise InputError(f"{source}: damaged metadata of an exported model ({repr(error)[:80]})") from None
+    bad = [text for text in texts if not text.isprintable() or len(text) > _LONGEST]
+    if bad:
+        raise InputError(f"{source}: damaged metadata of an exported model (head, hash or method {bad[0][:80]!r})")
     return Papers(spec, *texts, moves)
 
 
@@ -141,10 +143,15 @@ def read_exported(path: Path) -> tuple[Papers, bytes]:
     return papers, data
 
 
-def _outside(model: Any) -> bool:
-    from onnx.external_data_helper import _get_all_tensors, uses_external_data
+def _outside(message: Any) -> bool:
+    """Whether a tensor anywhere in a model (weights, attributes, functions; sparse or not) names a file."""
+    from onnx import TensorProto
 
-    return any(uses_external_data(tensor) for tensor in _get_all_tensors(model))
+    if isinstance(message, TensorProto):
+        return bool(message.external_data) or message.data_location != TensorProto.DEFAULT
+    inner = [value for field, value in message.ListFields() if field.message_type is not None]
+    parts = [[value] if hasattr(value, "ListFields") else value for value in inner]
+    return any(_outside(part) for each in parts for part in each)
 
 
 def reason_of(error: Exception) -> str:

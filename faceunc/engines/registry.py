@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,11 +89,15 @@ def default_engine(backbone: Backbone, precision: str = "auto") -> str:
     Where fused convolutions cannot run or fail their check, plain torch is named. Takes half a second.
 
     Raises:
-        InputError: an unknown precision.
+        InputError: an unknown precision, or bfloat16 for what is no network of torch.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}. Got {precision!r} instead.")
     if not isinstance(backbone, TorchBackbone):
+        if precision == "bfloat16":
+            raise InputError(
+                f"{backbone.spec.name} runs in float32 only: precision must be that or auto. Got bfloat16."
+            )
         return REFERENCE
     exact = TorchBackbone(backbone.module, backbone.spec)
     if precision == "auto":
@@ -107,7 +113,10 @@ def _best(exact: TorchBackbone, precision: str) -> str:
 
     chips = with_degraded(face_chips(exact.spec))
     expected = exact(chips).mean
-    for runtime, make in (("fused", FusedResNet), ("torch", _with_precision)):
+    makers: list[tuple[str, Callable[[TorchBackbone, str], Backbone]]] = [("fused", FusedResNet)]
+    if precision == "bfloat16":
+        makers.append(("torch", _with_precision))
+    for runtime, make in makers:
         kind = next(kind for kind in ENGINES.values() if (kind.runtime, kind.precision) == (runtime, precision))
         try:
             cosine = (make(exact, precision)(chips).mean * expected).sum(1).min() if not unavailable(kind) else 0.0
@@ -124,9 +133,9 @@ def _with_precision(backbone: TorchBackbone, precision: str) -> TorchBackbone:
 
 def exported_file(head: StoredHead, backbone: Backbone) -> Path:
     """The exported model of this pair in the cache; written when it is not there, or damaged."""
-    names = f"{backbone.spec.name}-{backbone.spec.sha256[:12]}-{head.name}-{head.sha256[:12]}"
-    path = cache_dir() / "engines" / f"{FORMAT}-exporter-{EXPORTER}" / f"{names.replace('/', '-')}.onnx"
     expected = Papers.of(backbone.spec, head)
+    key = hashlib.sha256(json.dumps(expected.to_properties(), sort_keys=True).encode()).hexdigest()[:32]
+    path = cache_dir() / "engines" / f"{FORMAT}-exporter-{EXPORTER}" / f"{key}.onnx"
     try:
         good = path.is_file() and read_papers(path) == expected
     except InputError:

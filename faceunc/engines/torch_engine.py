@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceunc.backbones.base import Backbone, BackboneOutput, TorchBackbone
 from faceunc.engines.base import EngineOutput
-from faceunc.engines.papers import Papers
+from faceunc.engines.papers import Papers, reason_of
 from faceunc.errors import InputError
 from faceunc.heads.store import StoredHead
 
@@ -74,7 +74,12 @@ class CompiledBackbone(TorchBackbone):
         if program in self._ready:
             return super().__call__(chips)
         with self._compiling:
-            output = super().__call__(chips)
+            try:
+                output = super().__call__(chips)
+            except InputError:
+                raise
+            except Exception as error:  # of many kinds: no headers, a compiler that fails, an operator it does not know
+                raise InputError(f"torch.compile cannot run {self.spec.name} here ({reason_of(error)})") from error
             self._ready.add(program)
         return output
 

@@ -53,7 +53,7 @@ _LARGE = 0.3  # least side of a large face, of the photograph's shorter side
 _LARGE_OVERLAPS = (0.3, 0.3)  # about one candidate a face
 _SURE = 0.9  # least score of a large face that ends the search
 _NEXT = 0.8  # largest side of the next face, of its own
-_CENTRAL = 0.25  # of its side: how far such a face may be from the centre, right or left and up or down
+_CENTRAL = 0.25  # of its side: how far the middle of such a face may be from that of the photograph
 _PASS = 20  # photographs a pass
 _PASS_PIXELS = 4_000_000
 
@@ -142,14 +142,16 @@ class FaceDetector:
         found = self._sure(photos, scale, (width, height))
         rest = [number for number, face in enumerate(found) if face is None]
         if rest:
-            for number, faces in zip(rest, self._mtcnn(photos[rest]), strict=True):
+            left = photos if len(rest) == len(photos) else photos[rest]
+            for number, faces in zip(rest, self._mtcnn(left), strict=True):
                 found[number] = self._choose(faces, scale, (width, height))
         return found
 
     def _sure(self, photos: NDArray[np.uint8], scale: float, size: tuple[int, int]) -> list[Detection | None]:
         """Large faces that make a search for others needless; None where there is none, or where none is looked for.
 
-        No face that is missed here can be larger; nor nearer to the centre, for it would have to lie upon this one.
+        A face that is not looked for here is smaller, but for errors of the boxes; one nearer to the centre would have
+        its middle on this one.
         """
         if self._large is None:
             return [None] * len(photos)
@@ -168,8 +170,7 @@ class FaceDetector:
         if self.select == "largest":
             sides = np.sort(np.sqrt((faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(axis=1)))
             return len(sides) == 1 or bool(sides[-2] <= _NEXT * sides[-1])
-        away = (face.box[:2] + face.box[2:]) / 2 - np.array(size) / 2
-        return bool(np.abs(away).max() <= _CENTRAL * face.size)
+        return bool(np.hypot(*((face.box[:2] + face.box[2:]) / 2 - np.array(size) / 2)) <= _CENTRAL * face.size)
 
     def _choose(self, faces: Faces, scale: float, size: tuple[int, int]) -> Detection | None:
         if not len(faces):

@@ -230,9 +230,24 @@ def _store_outside(model: Any) -> None:
     tensor.ClearField("raw_data")
 
 
-def test_numbers_in_other_files_are_refused(exported: Path, tmp_path: Path) -> None:
+def _store_sparse_outside(model: Any) -> None:
+    """Weights that onnx's own list of tensors leaves out."""
+    sparse = model.graph.sparse_initializer.add()
+    sparse.values.name, sparse.values.data_type = "sparse", onnx.TensorProto.FLOAT
+    sparse.values.dims.append(1)
+    onnx.external_data_helper.set_external_data(sparse.values, "secret")
+
+
+def _store_an_attribute_outside(model: Any) -> None:
+    tensor = onnx.helper.make_tensor("constant", onnx.TensorProto.FLOAT, [1], [1.0])
+    onnx.external_data_helper.set_external_data(tensor, "secret")
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["constant"], value=tensor))
+
+
+@pytest.mark.parametrize("edit", [_store_outside, _store_sparse_outside, _store_an_attribute_outside])
+def test_numbers_in_other_files_are_refused(edit: Edit, exported: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"changed\.onnx: expected all numbers inside of the file"):
-        read_papers(changed(exported, tmp_path, _store_outside))
+        read_papers(changed(exported, tmp_path, edit))
 
 
 def _in_place_of(output: str, operator: str, **attributes: Any) -> Edit:

@@ -118,3 +118,16 @@ def test_neither_runs_nor_batches_matter(photos: list[Image]) -> None:
 
 def test_the_name_says_so() -> None:
     assert FaceDetector(kind="mtcnn-cropped").name == "mtcnn-cropped-largest-40-1280"
+
+
+def test_sure_of_the_central_face_only_near_the_middle() -> None:
+    """A face 35 px off along the diagonal leaves room for one that is nearer to the middle and beside it."""
+    detector = FaceDetector("central", kind="mtcnn-cropped")
+    points = np.zeros((1, 5, 2), np.float32)
+
+    def sure(box: tuple[float, float, float, float]) -> bool:
+        faces = Faces(np.array([box], np.float32), np.ones(1, np.float32), points)
+        return detector._stands_out(detector._choose(faces, 1.0, (250, 250)), faces, 1.0, (250, 250))
+
+    assert sure((85, 90, 185, 190))
+    assert not sure((100, 100, 200, 200))
