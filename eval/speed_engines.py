@@ -91,7 +91,7 @@ def measure(data: Path, names: tuple[str, ...] = tuple(ENGINES), seconds: float 
     limits = {str(kind)[6:]: matrix_rate(kind) / work for kind in (torch.float32, torch.bfloat16)}
     values = result.to_dict()
     for row in values["engines"].values():
-        row["share of the matrix product's rate"] = row["chips_per_second"] / limits[row["precision"]]
+        row["times a matrix product's rate"] = row["chips_per_second"] / limits[row["precision"]]
     return {**values, "operations a chip": work, "chips a second at the matrix product's rate": limits}
 
 
