@@ -1,6 +1,6 @@
 """Speed of the whole way from JPEG files to a stored result.
 
-    python eval/speed_extraction.py LFW --json eval/results/speed-extraction.json [--memory 100000]
+    python eval/speed_extraction.py LFW --json OUT.json
     python eval/speed_extraction.py LFW --json eval/results/speed-extraction-detectors.json --images 600 --table sizes
 
 Every pipeline reads its files itself and writes its result to disk; all take turns in one run, and a figure is the
@@ -175,21 +175,16 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="LFW's folder")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--images", type=int, default=512)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--table", choices=TABLES, help="instead: a table of the detectors, into a file of all of them")
-    which.add_argument("--memory", type=int, metavar="N", help="instead: memory over N aligned chips")
+    parser.add_argument("--table", choices=TABLES, help="instead: a table of the detectors, into a file of all of them")
     args = parser.parse_args()
     paths = identity_folder(args.data).paths
-    more = f" --table {args.table}" if args.table else f" --memory {args.memory}" if args.memory else ""
+    more = f" --table {args.table}" if args.table else ""
     command = f"python eval/speed_extraction.py {args.data} --json {args.json} --images {args.images}{more}"
     source = {**provenance(), "command": command}
     if args.table:
         print(store(args.json, args.table, TABLES[args.table](paths, args.images), source))
         return
-    if args.memory:
-        figures: dict[str, Any] = {"memory, MB": memory_growth(paths, args.memory, aligned=True)}
-    else:
-        figures = measure(args.data, args.images)
+    figures = measure(args.data, args.images)
     args.json.write_text(json.dumps({**figures, "provenance": source}, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
 

@@ -140,7 +140,8 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
                 check_compatible(embeddings, reference, _SETTINGS)
             except IncompatibleError as error:
                 raise IncompatibleError(
-                    f"{out} holds a result of other settings: {error}; give the same ones, or choose another OUT"
+                    f"{out} holds a result of other settings, and is continued in its own only: {error}; give the same "
+                    "--head, --precision, --detector and the like, or choose another OUT"
                 ) from None
             part = _unseen(_read_facts(facts, embeddings), seen)
             seen.update(part.embeddings.ids)

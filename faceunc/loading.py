@@ -61,7 +61,7 @@ def _model(head: StoredHead, backbone: str | None, precision: str, mc_dropout: i
     name = backbone or head.backbone
     if mc_dropout:
         if engine not in (None, "torch", "torch-bf16"):
-            raise InputError(f"MC dropout needs a network of torch: leave out engine, or torch. Got {engine} instead.")
+            raise InputError(f"MC dropout is run by engine torch or torch-bf16, or none named. Got {engine} instead.")
         if engine and unavailable(find_engine(engine)):
             raise InputError(f"engine {engine} {unavailable(find_engine(engine))}")
         return load_backbone(name, own)

@@ -71,7 +71,7 @@ def test_an_ensemble_fills_epistemic(kind: str, people: Path, tmp_path: Path, bu
 
 
 def test_mc_dropout_fills_epistemic_and_leaves_the_rest(tiny_head: Path, bush: list[Path], tmp_path: Path) -> None:
-    plain = faceunc.load(tiny_head, precision="float32")(bush[:2])
+    plain = faceunc.load(tiny_head, engine="torch")(bush[:2])
     sampled = faceunc.load(tiny_head, precision="float32", mc_dropout=20)(bush[:2])
     assert plain.epistemic is None
     assert sampled.epistemic is not None

@@ -235,11 +235,12 @@ def _store_sparse_outside(model: Any) -> None:
     sparse = model.graph.sparse_initializer.add()
     sparse.values.name, sparse.values.data_type = "sparse", onnx.TensorProto.FLOAT
     sparse.values.dims.append(1)
+    sparse.values.raw_data = bytes(4)
     onnx.external_data_helper.set_external_data(sparse.values, "secret")
 
 
 def _store_an_attribute_outside(model: Any) -> None:
-    tensor = onnx.helper.make_tensor("constant", onnx.TensorProto.FLOAT, [1], [1.0])
+    tensor = onnx.helper.make_tensor("constant", onnx.TensorProto.FLOAT, [1], bytes(4), raw=True)
     onnx.external_data_helper.set_external_data(tensor, "secret")
     model.graph.node.append(onnx.helper.make_node("Constant", [], ["constant"], value=tensor))
 
