@@ -89,10 +89,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         choices=("mtcnn", "mtcnn-fast", "mtcnn-cropped"),
         default="mtcnn",
         help="mtcnn-fast detects about 1.4 times as fast; on LFW's 13,233 photographs no face missed, another one "
-        "taken for the largest in 87 (0.7%%). mtcnn-cropped, for photographs cropped around one face, detects about 2.7 "
-        "times as fast on LFW; no face missed, 1 added, another one the largest in 63 (0.5%%), landmarks move by 1.1 px "
-        "(median), small faces are not counted; other photographs are searched in full, slower than by mtcnn (default: "
-        "mtcnn, which finds what facenet-pytorch's MTCNN finds)",
+        "taken for the largest in 87 (0.7%%). mtcnn-cropped, for photographs cropped around one face, detects about "
+        "2.7 times as fast on LFW; no face missed, 1 added, another one the largest in 63 (0.5%%), landmarks move by "
+        "1.1 px (median), small faces are not counted; other photographs are searched in full, slower than by mtcnn "
+        "(default: mtcnn, which finds what facenet-pytorch's MTCNN finds)",
     )
     group.add_argument(
         "--mc-dropout",
