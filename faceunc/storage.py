@@ -45,9 +45,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with output_errors(path):
-        if path.exists() and not path.is_file():
-            raise OutputError(f"{path}: expected the name of a file to write, this is a folder or a device")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_place(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -68,12 +66,15 @@ def check_writable(path: str | Path) -> None:
         OutputError: when it cannot.
     """
     path = Path(path)
-    probe = path.with_name(f".{path.name}.probe")
-    try:
-        atomic_write(probe, b"")
-    except OutputError as error:
-        raise OutputError(str(error).replace(str(probe), str(path), 1)) from error
-    probe.unlink(missing_ok=True)
+    with output_errors(path):
+        _make_place(path)
+        tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent).close()
+
+
+def _make_place(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: expected the name of a file to write, this is a folder or a device")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def atomic_write(path: str | Path, data: bytes) -> None:

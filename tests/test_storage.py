@@ -91,6 +91,8 @@ def test_a_device_or_folder_is_never_replaced(tmp_path: Path) -> None:
     for place in (Path("/dev/null"), tmp_path):
         with pytest.raises(OutputError, match="folder or a device"):
             atomic_write(place, b"data")
+        with pytest.raises(OutputError, match="folder or a device"):
+            check_writable(place)
     assert Path("/dev/null").is_char_device()
 
 
