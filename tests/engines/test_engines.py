@@ -338,7 +338,7 @@ def test_the_front_door_takes_an_engine(faces: NDArray[np.uint8]) -> None:
     ("options", "message"),
     [
         ({"precision": "bfloat16"}, "engine torch-fused computes in float32"),
-        ({"mc_dropout": 10}, "MC dropout needs a network of torch"),
+        ({"mc_dropout": 10}, "MC dropout is run by engine torch or torch-bf16, or none named. Got torch-fused"),
     ],
 )
 def test_an_engine_has_its_own_precision(options: dict[str, Any], message: str) -> None:
