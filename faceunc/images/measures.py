@@ -177,16 +177,18 @@ def flat_share(grey: NDArray[np.uint8]) -> float:
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.5)
     gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     level = 0.1 * _median(gradient.ravel()[inside])
-    patches = cv2.connectedComponents((gradient <= level).astype(np.uint8) & ellipse, connectivity=4)[1]
-    areas = np.bincount(patches.ravel())  # of what is in no patch, then of the patches
-    return int(areas[1:].max(initial=0)) / len(inside)
+    even = (gradient <= level).view(np.uint8) & ellipse
+    patches = cv2.connectedComponents(even, connectivity=4, ltype=cv2.CV_16U)[1]
+    areas = np.bincount(patches[even.view(np.bool_)])
+    return int(areas.max(initial=0)) / len(inside)
 
 
 def _median(values: NDArray[np.floating | np.integer]) -> float:
-    """``np.median`` of (N,) finite values, in half of its time."""
+    """``np.median`` of (N,) finite values, N > 0, in a fifth of its time."""
     middle = len(values) // 2
-    places = (middle,) if len(values) % 2 else (middle - 1, middle)
-    return float(np.partition(values, places)[list(places)].mean())
+    parted = np.partition(values, middle)  # one place: with two, numpy does without its vector instructions
+    below = parted[middle] if len(values) % 2 else parted[:middle].max()
+    return (float(below) + float(parted[middle])) / 2
 
 
 @cache
@@ -200,19 +202,19 @@ def _ellipse(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int
 def blur_effect(grey: NDArray[np.uint8]) -> float:
     """Perceptual blur of uint8 pixels (H, W), both at least 4, in [0, 1], higher = more blurred.
 
-    The numbers of ``skimage.measure.blur_effect`` to float rounding, five times faster: window sums and Sobel's
-    differences of whole numbers stay whole, and float32 holds them exactly.
+    The numbers of ``skimage.measure.blur_effect`` to float rounding, many times faster: window sums and Sobel's
+    differences of whole numbers stay whole, and 16 bits hold them (at most 11 x 4 x 255).
     """
     size = 11
     inner = (slice(2, -1), slice(2, -1))
     shares = []
     for dx, dy in ((0, 1), (1, 0)):
         window = (size, 1) if dx else (1, size)
-        smooth = cv2.boxFilter(grey, cv2.CV_32F, window, normalize=False, borderType=cv2.BORDER_REFLECT)
-        sharp = np.abs(cv2.Sobel(grey, cv2.CV_32F, dx, dy, scale=size)[inner])
-        kept = np.minimum(sharp, np.abs(cv2.Sobel(smooth, cv2.CV_32F, dx, dy)[inner]))
-        total = cv2.sumElems(sharp)[0]
-        shares.append(cv2.sumElems(kept)[0] / total if total else 1.0)
+        smooth = cv2.boxFilter(grey, cv2.CV_16S, window, normalize=False, borderType=cv2.BORDER_REFLECT)
+        sharp = np.abs(cv2.Sobel(grey, cv2.CV_16S, dx, dy, scale=size)[inner])
+        kept = np.minimum(sharp, np.abs(cv2.Sobel(smooth, cv2.CV_16S, dx, dy)[inner]))
+        total = cv2.norm(sharp, cv2.NORM_L1)
+        shares.append(cv2.norm(kept, cv2.NORM_L1) / total if total else 1.0)
     return max(shares)
 
 
