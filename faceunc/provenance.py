@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@cache
 def version() -> str:
-    """Installed version of faceunc."""
+    """Installed version of faceunc; read once, for every batch of embeddings names it."""
     return _version_of("faceunc") or "unknown"
 
 
