@@ -20,11 +20,12 @@ from tabulate import tabulate
 
 from faceunc.cli.options import whole
 from faceunc.confidence import fmr_threshold
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.calibration import CalibrationReport, evaluate_calibration, quality_bins
 from faceunc.evaluation.comparisons import CLEAN, KINDS, ONE, DrawOptions, draw_comparisons
 from faceunc.evaluation.guarantees import SplitOptions, evaluate_guarantees
 from faceunc.evaluation.refusal import evaluate_refusal
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.evaluation.striking import striking_examples
 from faceunc.metrics.calibration import expected_calibration_error, reliability
 from faceunc.plots.confidence import save_guarantees, save_refusal, save_reliability, save_striking

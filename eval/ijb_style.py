@@ -15,8 +15,8 @@ import argparse
 from pathlib import Path
 
 from faceunc.backbones.registry import load_backbone
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.ijb import evaluate_ijb
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.images.photos import identity_folder
 from faceunc.protocols.make_ijb import make_ijb
 from faceunc.storage import cache_dir

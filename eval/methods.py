@@ -23,9 +23,9 @@ from tabulate import tabulate
 
 from faceunc.backbones.registry import load_backbone
 from faceunc.cli.options import whole
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.epistemic import EpistemicReport, evaluate_epistemic
 from faceunc.evaluation.methods import FAMILY, MethodFigures, evaluate_methods, inference_cost, over_seeds
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.plots.methods import save_epistemic, save_methods
 from faceunc.provenance import provenance
 from faceunc.storage import atomic_write, cache_dir

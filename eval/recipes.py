@@ -19,8 +19,9 @@ from tabulate import tabulate
 
 from faceunc.backbones.registry import load_backbone
 from faceunc.evaluation import recipes_gallery, recipes_photos, recipes_review, recipes_strange
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.recipes_table import over_seeds, with_deviation
-from faceunc.evaluation.setup import TEST_SEEDS, EvalOptions, folder_bench
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.plots.recipes import save_gallery, save_review, save_strange
 from faceunc.protocols.lfw import read_pairs
 from faceunc.provenance import provenance

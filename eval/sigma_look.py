@@ -21,7 +21,8 @@ from tabulate import tabulate
 from faceunc.audit.sheets import Tile, sheet
 from faceunc.audit.summary import SHARES
 from faceunc.embeddings import harmonic_log_var
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.evaluation.bench import Bench, EvalOptions
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.images.align import align_face
 from faceunc.images.measures import measure_face, pose
 from faceunc.images.read import read_image

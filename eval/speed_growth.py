@@ -24,7 +24,8 @@ from speed_peaks import peak_memory
 
 import faceunc
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.bench import EvalOptions
+from faceunc.evaluation.setup import folder_bench
 from faceunc.images.align import align_face
 from faceunc.images.read import read_image
 from faceunc.images.views import View

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from speed_scoring_peers import eager_blocks, fma_per_second, loop_in_c, product_per_second, torch_compiled
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.bench import EvalOptions
+from faceunc.evaluation.setup import folder_bench
 from faceunc.heads.shipped import head_path
 from faceunc.heads.store import load_head
 from faceunc.images.views import View

@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 from speed_peaks import peak_while, private_memory
 
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.methods import FAMILY
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.heads.pfe import VARIANCES
 from faceunc.images.landmarks import Landmarks
 from faceunc.protocols.lfw import read_pairs

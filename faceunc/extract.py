@@ -187,6 +187,7 @@ def _finish(out: Path, whole: Batch, new: int) -> Extraction:
         "embedded": len(whole.embeddings),
         "failed": dict(Counter(failure.kind for failure in whole.failures)),
         "several faces": sum(quality.faces > 1 for quality in whole.quality),
+        "flaws measured": sum(not math.isnan(quality.measures.brightness) for quality in whole.quality),
     }
     report = {**counts, "embedder": dict(whole.embeddings.meta), "provenance": provenance()}
     atomic_write(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())

@@ -46,10 +46,10 @@ class Backbone(Protocol):
 def check_chips(chips: NDArray[np.uint8], spec: BackboneSpec) -> None:
     """Raise InputError unless ``chips`` are uint8 (N, S, S, 3) of the size that ``spec`` wants."""
     side = spec.input_size
-    if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):
-        raise InputError(
-            f"chips for {spec.name} must be uint8 (N, {side}, {side}, 3). Got {chips.dtype} {chips.shape} instead."
-        )
+    array = isinstance(chips, np.ndarray)
+    if not array or chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):
+        got = f"{chips.dtype} {chips.shape}" if array else type(chips).__name__
+        raise InputError(f"chips for {spec.name} must be an array, uint8 (N, {side}, {side}, 3). Got {got} instead.")
 
 
 def to_input(chips: NDArray[np.uint8], spec: BackboneSpec) -> Tensor:

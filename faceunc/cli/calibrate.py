@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
     apply_threads(args)
     from faceunc.confidence.store import calibrator_path, save_calibrator
     from faceunc.errors import InputError
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.evaluation.calibrate import calibrate_head
     from faceunc.evaluation.comparisons import DrawOptions
-    from faceunc.evaluation.setup import EvalOptions
     from faceunc.heads.shipped import head_path, shipped_names
     from faceunc.heads.store import load_head
     from faceunc.storage import check_writable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from faceunc.cli.options import add_json, add_precision, add_threads, add_training, apply_threads, whole
 
 if TYPE_CHECKING:
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.evaluation.report import EvalReport
-    from faceunc.evaluation.setup import EvalOptions
 
 _COMMON = """The head comes from elsewhere: the shipped one (dlib's backbone only), your own (--head), or two that are
 cross-fitted on a folder of people (--train-on), so that nobody named in both is embedded by a head that met them.
@@ -113,7 +113,7 @@ def _add_megaface(kinds: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write what was asked for."""
     apply_threads(args)
-    from faceunc.evaluation.setup import EvalOptions
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.training.loop import TrainOptions
 
     check_output(args)

@@ -82,10 +82,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write what was asked for."""
     apply_threads(args)
     from faceunc.errors import InputError
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.evaluation.cross_quality import evaluate_cross_quality
     from faceunc.evaluation.lfw import evaluate_lfw, evaluate_view1
     from faceunc.evaluation.rejection import evaluate_rejection
-    from faceunc.evaluation.setup import EvalOptions
     from faceunc.evaluation.templates import evaluate_templates
     from faceunc.training.loop import TrainOptions
 

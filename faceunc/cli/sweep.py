@@ -83,7 +83,7 @@ def run_degradation(args: argparse.Namespace) -> int:
     apply_threads(args)
     from faceunc.cli.eval_protocols import check_output, finish
     from faceunc.errors import InputError
-    from faceunc.evaluation.setup import EvalOptions
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.sweep.degradation import DegradationOptions, sweep_degradation
     from faceunc.training.loop import TrainOptions
 

@@ -72,7 +72,7 @@ def add_parser(kinds: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep, print the tables, write what was asked for."""
     apply_threads(args)
-    from faceunc.evaluation.setup import EvalOptions
+    from faceunc.evaluation.bench import EvalOptions
     from faceunc.storage import check_writable
     from faceunc.sweep.noise import BASELINE, NoiseOptions, sweep_noise
     from faceunc.sweep.noise_report import report_text, write_report

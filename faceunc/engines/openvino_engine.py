@@ -39,8 +39,9 @@ def open_openvino(name: str, path: Path, threads: int, hint: str = "THROUGHPUT")
         raise InputError(f"hint must be one of {', '.join(HINTS)}. Got {hint!r} instead.")
     try:
         import openvino
-    except ImportError:
-        raise InputError(f"engine {name} {ENGINES[name].not_installed}") from None
+    except ImportError as error:
+        reason = ENGINES[name].not_installed or f"cannot import openvino ({reason_of(error)})"
+        raise InputError(f"engine {name} {reason}") from None
     papers, data = read_exported(path)
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint}
     precision = ENGINES[name].precision

@@ -10,8 +10,9 @@ from faceunc.confidence.calibrator import fit_calibrator
 from faceunc.confidence.reference import Reference
 from faceunc.confidence.store import StoredCalibrator
 from faceunc.errors import IncompatibleError
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.comparisons import CLEAN, Comparisons, DrawOptions, draw_comparisons
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.heads.store import StoredHead
 from faceunc.provenance import provenance
 from faceunc.training.methods import named_recipe

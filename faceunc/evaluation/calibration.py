@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from faceunc.confidence.calibrator import Calibrator, fit_calibrator
 from faceunc.confidence.evidence import Evidence, join_evidence, pair_evidence
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.comparisons import KINDS, Comparisons, DrawOptions, draw_comparisons
 from faceunc.evaluation.lfw import pair_rows
-from faceunc.evaluation.setup import TEST_SEEDS, Bench
+from faceunc.evaluation.setup import TEST_SEEDS
 from faceunc.images.views import View
 from faceunc.metrics.calibration import Reliability, brier, expected_calibration_error, nll, reliability
 from faceunc.protocols.pairs import PairProtocol

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from faceunc.confidence.evidence import Evidence, pair_evidence
 from faceunc.embeddings import Embeddings, concatenate
-from faceunc.evaluation.setup import TEST_SEEDS, Bench
+from faceunc.evaluation.bench import Bench
+from faceunc.evaluation.setup import TEST_SEEDS
 from faceunc.images.views import View
 from faceunc.scoring.pooling import Pooling, pool_templates
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import harmonic_log_var
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.report import EvalReport, mean_figures, pair_figures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.images.degrade import KINDS
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores

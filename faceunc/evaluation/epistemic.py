@@ -15,7 +15,8 @@ from faceunc.backbones.base import BackboneOutput
 from faceunc.embeddings import harmonic_log_var
 from faceunc.epistemic.dropout import McDropout
 from faceunc.errors import InputError
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.bench import EvalOptions
+from faceunc.evaluation.setup import folder_bench
 from faceunc.evaluation.strange import drawing_chips, texture_chips, upside_down
 from faceunc.heads.ensemble import EnsembleHead
 from faceunc.heads.moving import MovingConfig

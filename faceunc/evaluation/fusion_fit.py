@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
-from faceunc.evaluation.setup import Bench
+from faceunc.evaluation.bench import Bench
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.ijb_plan import Plan, PlanOptions, plan_ijb

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.fusion_fit import FusionFit, fit_both
 from faceunc.evaluation.report import FEW, EvalReport, averaged, far_figures
-from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
+from faceunc.evaluation.setup import protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
 from faceunc.images.annotated import boxed_landmarks, given_landmarks
 from faceunc.images.detect import FaceDetector

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.report import EvalReport, far_figures, pair_figures, pair_intervals
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.evaluation.template_bench import flip_sum
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from faceunc.backbones.registry import load_backbone
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.cross_quality import evaluate_cross_quality
 from faceunc.evaluation.lfw import evaluate_lfw
 from faceunc.evaluation.report import FEW, EvalReport
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.evaluation.templates import evaluate_templates
 from faceunc.training.methods import named_recipe
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.report import EvalReport, pair_figures, pair_intervals
-from faceunc.evaluation.setup import Bench, EvalOptions, protocol_bench
+from faceunc.evaluation.setup import protocol_bench
 from faceunc.evaluation.template_bench import Method, TemplateBench, methods
 from faceunc.images.annotated import given_landmarks
 from faceunc.images.detect import FaceDetector

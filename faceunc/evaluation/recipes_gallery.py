@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings, concatenate
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.recipes_table import Row
 from faceunc.evaluation.rejection import measures
-from faceunc.evaluation.setup import Bench
 from faceunc.images.degrade import image_seed
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores

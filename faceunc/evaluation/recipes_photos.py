@@ -13,10 +13,10 @@ from faceunc.confidence.calibrator import fit_calibrator
 from faceunc.confidence.evidence import pair_evidence
 from faceunc.embeddings import Embeddings, harmonic_log_var
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.comparisons import Comparisons, DrawOptions, draw_comparisons
 from faceunc.evaluation.recipes_table import Row
 from faceunc.evaluation.rejection import measures
-from faceunc.evaluation.setup import Bench
 from faceunc.images.degrade import image_seed
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from faceunc.confidence.calibrator import fit_calibrator
 from faceunc.confidence.evidence import Evidence, pair_evidence
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.comparisons import BOTH, CLEAN, KINDS, Comparisons, DrawOptions, draw_comparisons
 from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.recipes_table import Row
-from faceunc.evaluation.setup import Bench
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.metrics.verification import best_threshold

@@ -13,8 +13,9 @@ from faceunc.backbones.base import BackboneOutput
 from faceunc.embeddings import Embeddings, harmonic_log_var
 from faceunc.epistemic.dropout import McDropout
 from faceunc.epistemic.ensemble import combine_members
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.recipes_table import Row
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.evaluation.strange import drawing_chips, texture_chips, upside_down
 from faceunc.images.align import align_face
 from faceunc.images.face_score import FaceScorer

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.calibration import TestPairs
 from faceunc.evaluation.comparisons import BOTH, ONE
 from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.rejection import measures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench
+from faceunc.evaluation.setup import TEST_SEEDS
 from faceunc.images.views import View
 from faceunc.metrics.rejection import pair_quality
 from faceunc.metrics.sorted_scores import sort_scores

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import harmonic_log_var
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.detector_scores import detector_scores
 from faceunc.evaluation.lfw import pair_rows
 from faceunc.evaluation.report import FEW, EvalReport
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.images.views import View
 from faceunc.metrics.bootstrap import Interval, subject_bootstrap
 from faceunc.metrics.rejection import edc_area, edc_fixed, edc_rechosen, oracle_quality, pair_quality

@@ -20,7 +20,7 @@ from faceunc.provenance import provenance
 from faceunc.storage import atomic_path, atomic_write
 
 if TYPE_CHECKING:
-    from faceunc.evaluation.setup import Bench, EvalOptions
+    from faceunc.evaluation.bench import Bench, EvalOptions
 
 
 PAIR_TARGETS = (1e-1, 1e-2, 1e-3)

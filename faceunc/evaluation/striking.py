@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.calibration import TestPairs
 from faceunc.evaluation.comparisons import CLEAN
 from faceunc.evaluation.lfw import pair_rows
-from faceunc.evaluation.setup import Bench
 from faceunc.images.views import View
 from faceunc.protocols.pairs import PairProtocol
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings, concatenate
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.fusion_fit import FusionFit
-from faceunc.evaluation.setup import Bench
 from faceunc.images.views import View
 from faceunc.metrics.identification import SearchResult, join, search_block
 from faceunc.progress import bar

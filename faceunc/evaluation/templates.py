@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.report import EvalReport, far_figures, mean_figures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores
 from faceunc.protocols.lfw import read_pairs

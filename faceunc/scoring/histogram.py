@@ -85,8 +85,8 @@ def mls_histogram(
     one_set = second is None
     if one_set != (person2 is None):
         raise ValueError("second and person2 must be given together, or neither.")
-    other, codes1 = first if second is None else second, _codes(first, person1)
-    codes2 = codes1 if person2 is None else _codes(other, person2)
+    other, codes1 = first if second is None else second, _codes(first, person1, "person1")
+    codes2 = codes1 if person2 is None else _codes(other, person2, "person2")
     pairs = make_pairs(first, other)
     edges = _pilot_edges(pairs, bins) if edges is None else _checked_edges(edges)
     counts = np.zeros((2, len(edges) + 1), np.int64)
@@ -107,10 +107,10 @@ def mls_histogram(
     return ScoreHistogram(edges, counts[0], counts[1])
 
 
-def _codes(side: Embeddings, person: ArrayLike) -> Counts:
+def _codes(side: Embeddings, person: ArrayLike, name: str) -> Counts:
     codes = np.asarray(person)
     if codes.shape != (len(side),) or codes.dtype.kind not in "iu":
-        raise ValueError(f"person must be ({len(side)},) whole numbers. Got {codes.dtype} {codes.shape} instead.")
+        raise ValueError(f"{name} must be ({len(side)},) whole numbers. Got {codes.dtype} {codes.shape} instead.")
     return codes.astype(np.int64, copy=False)
 
 

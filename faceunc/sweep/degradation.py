@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.lfw import pair_rows
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.images.degrade import KINDS
 from faceunc.progress import bar
 from faceunc.protocols.lfw import read_pairs

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from faceunc.evaluation.setup import Bench
+from faceunc.evaluation.bench import Bench
 from faceunc.images.degrade import CLEAN, Degradation, image_seed
 from faceunc.images.landmarks import Landmarks
 from faceunc.images.views import View, sharpness

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from faceunc.confidence import Calibrator, pair_evidence
 from faceunc.embeddings import Embeddings
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.calibration import cross_fit_calibrators, fold_groups, held_out_log_odds
 from faceunc.evaluation.comparisons import DrawOptions, draw_comparisons
-from faceunc.evaluation.setup import TEST_SEEDS, Bench
+from faceunc.evaluation.setup import TEST_SEEDS
 from faceunc.protocols.pairs import PairProtocol
 
 LOG_ODDS = "log-odds"

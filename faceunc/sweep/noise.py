@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from faceunc.errors import InputError
-from faceunc.evaluation.setup import TEST_SEEDS, Bench, EvalOptions, folder_bench
+from faceunc.evaluation.bench import Bench, EvalOptions
+from faceunc.evaluation.setup import TEST_SEEDS, folder_bench
 from faceunc.images.views import View
 from faceunc.progress import bar
 from faceunc.protocols.lfw import read_pairs

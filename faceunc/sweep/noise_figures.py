@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceunc.embeddings import Embeddings, concatenate, harmonic_log_var
+from faceunc.evaluation.bench import Bench
 from faceunc.evaluation.lfw import flip_fused, pair_rows
 from faceunc.evaluation.report import FEW, far_figures, pair_figures
-from faceunc.evaluation.setup import TEST_SEEDS, Bench
+from faceunc.evaluation.setup import TEST_SEEDS
 from faceunc.evaluation.templates import TARGETS
 from faceunc.images.views import View
 from faceunc.metrics.sorted_scores import sort_scores

@@ -83,8 +83,10 @@ def test_no_chips(backbone: TorchBackbone) -> None:
 
 
 def test_wrong_chips(backbone: TorchBackbone) -> None:
-    with pytest.raises(InputError, match="dlib must be uint8"):
+    with pytest.raises(InputError, match="dlib must be an array, uint8"):
         backbone(np.zeros((1, 112, 112, 3), np.uint8))
+    with pytest.raises(InputError, match=r"\(N, 150, 150, 3\)\. Got list instead"):
+        backbone([np.zeros((150, 150, 3), np.uint8)])  # type: ignore[arg-type]
 
 
 def test_spec_carries_the_hash(backbone: TorchBackbone) -> None:

@@ -10,9 +10,9 @@ import pytest
 from test_small import mini  # noqa: F401
 
 from faceunc.evaluation import epistemic
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.epistemic import evaluate_epistemic
 from faceunc.evaluation.methods import BASELINE, TRAINING, MethodFigures, evaluate_methods, inference_cost, over_seeds
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.evaluation.strange import drawing_chips, texture_chips, upside_down
 from faceunc.plots.methods import save_epistemic, save_methods
 from faceunc.training.loop import TrainOptions

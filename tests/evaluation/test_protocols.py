@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.fusion_fit import FusionFit, fit_both, halves
 from faceunc.evaluation.ijb import evaluate_ijb
 from faceunc.evaluation.pairs import CHIP_POINTS, CHIP_SIDE
 from faceunc.evaluation.report import averaged
-from faceunc.evaluation.setup import EvalOptions, protocol_bench
+from faceunc.evaluation.setup import protocol_bench
 from faceunc.evaluation.template_bench import FAILED, Method, TemplateBench
 from faceunc.images.align import align_face
 from faceunc.images.annotated import given_landmarks

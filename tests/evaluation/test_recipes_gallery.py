@@ -10,8 +10,9 @@ from test_small import mini  # noqa: F401
 
 from faceunc.errors import InputError
 from faceunc.evaluation import recipes_gallery
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.recipes_gallery import ALL, CHOICES, KEEPS, gallery_rows, make_galleries
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.plots.recipes import save_gallery
 from faceunc.protocols.lfw import read_pairs
 from faceunc.training.loop import TrainOptions

@@ -10,11 +10,12 @@ from test_small import mini  # noqa: F401
 
 from faceunc.embeddings import Embeddings
 from faceunc.evaluation import recipes_photos
+from faceunc.evaluation.bench import Bench, EvalOptions
 from faceunc.evaluation.comparisons import KINDS
 from faceunc.evaluation.recipes_photos import photo_rows
 from faceunc.evaluation.recipes_review import DECISIONS, GRID, ORDERS, THRESHOLDS, review_rows
 from faceunc.evaluation.recipes_table import Row, over_seeds, with_deviation
-from faceunc.evaluation.setup import Bench, EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.plots.recipes import save_review
 from faceunc.protocols.lfw import read_pairs
 from faceunc.training.loop import TrainOptions

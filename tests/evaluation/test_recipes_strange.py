@@ -10,8 +10,8 @@ import pytest
 from test_small import mini  # noqa: F401
 
 from faceunc.evaluation import recipes_strange
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.recipes_strange import CLEAN, DETECTOR, MEASURES, POOR, STRANGE, strange_bench, strange_rows
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.plots.recipes import save_strange
 from faceunc.protocols.lfw import read_pairs
 from faceunc.recipes import face_reference

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from faceunc.cli import main
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.bench import EvalOptions
+from faceunc.evaluation.setup import folder_bench
 from faceunc.protocols.lfw import read_pairs
 from faceunc.training.crossfit import hash_identities
 from faceunc.training.loop import TrainOptions

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.cross_quality import evaluate_cross_quality
 from faceunc.evaluation.ijb import evaluate_ijb
 from faceunc.evaluation.lfw import evaluate_lfw
 from faceunc.evaluation.rejection import evaluate_rejection
 from faceunc.evaluation.report import EvalReport
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.evaluation.templates import evaluate_templates
 from faceunc.images.photos import identity_folder
 from faceunc.protocols.make_ijb import make_ijb

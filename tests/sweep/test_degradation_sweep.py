@@ -15,10 +15,11 @@ from mini_lfw import FOLDS, PEOPLE, make_mini
 from faceunc.cli import main
 from faceunc.confidence import pair_evidence
 from faceunc.embeddings import Embeddings
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.calibration import cross_fit_calibrators, fold_groups, held_out_log_odds
 from faceunc.evaluation.comparisons import DrawOptions, draw_comparisons
 from faceunc.evaluation.lfw import evaluate_lfw, pair_rows
-from faceunc.evaluation.setup import EvalOptions, folder_bench
+from faceunc.evaluation.setup import folder_bench
 from faceunc.protocols.lfw import read_pairs
 from faceunc.scoring.embedded import score_pairs
 from faceunc.sweep import degradation, degradation_figures, degradation_odds

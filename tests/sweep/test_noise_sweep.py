@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from faceunc.cli import main
 from faceunc.cli import sweep_noise as command
 from faceunc.errors import InputError
+from faceunc.evaluation.bench import EvalOptions
 from faceunc.evaluation.cross_quality import evaluate_cross_quality
 from faceunc.evaluation.lfw import evaluate_lfw
 from faceunc.evaluation.report import EvalReport
-from faceunc.evaluation.setup import EvalOptions
 from faceunc.evaluation.templates import evaluate_templates
 from faceunc.sweep import noise
 from faceunc.sweep.noise import METHOD_NAMES, SHARES, NoiseOptions, NoiseSweep, own_score, sweep_noise
