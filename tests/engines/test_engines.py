@@ -309,6 +309,15 @@ def test_a_missing_package_names_the_extra(name: str, dlib: TorchBackbone, monke
         load_engine(name, load_head(head_path("dlib-pfe")), dlib)
 
 
+@pytest.mark.parametrize("name", ON_FILES)
+def test_a_package_that_cannot_be_imported(name: str, dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ENGINES[name].modules[-1]
+    monkeypatch.setitem(sys.modules, package, None)  # found, and its import fails
+    monkeypatch.setattr(EngineKind, "not_installed", "")
+    with pytest.raises(InputError, match=rf"engine {name} cannot import {package} \(import of {package} halted"):
+        load_engine(name, load_head(head_path("dlib-pfe")), dlib)
+
+
 @pytest.mark.parametrize("name", [name for name, kind in ENGINES.items() if kind.precision == "bfloat16"])
 def test_a_processor_without_bfloat16(name: str, dlib: TorchBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "has_fast_bfloat16", lambda: False)
