@@ -40,7 +40,7 @@ class HookedModule(nn.Module):
             raise InputError(f"{role} layer must name a layer of the module (such as {names}). Got {layer!r} instead.")
 
         def keep(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            here = self._seen.get(threading.get_ident())
+            here = self._seen.get(_caller())
             if here is not None:  # else the module was called by itself
                 here[role] = output
 
@@ -48,7 +48,7 @@ class HookedModule(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (feature map, embedding)."""
-        here = threading.get_ident()
+        here = _caller()
         self._seen[here] = {}
         try:
             output = self.module(x)
@@ -60,6 +60,11 @@ class HookedModule(nn.Module):
             if not isinstance(seen.get(role), Tensor):
                 raise InputError(f"the {role} layer gave no tensor in the module's forward pass")
         return seen["features"], seen["embedding"]
+
+
+def _caller() -> int:
+    """Tells threads apart; always the same while torch.compile traces, for what it reads becomes part of the graph."""
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def module_backbone(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from faceunc.backbones.spec import BackboneSpec
 from faceunc.backbones.torch_module import module_backbone
+from faceunc.engines.torch_engine import compiled, no_compiler
 from faceunc.errors import InputError
 from faceunc.threads import in_order
 
@@ -142,3 +143,21 @@ def test_batches_side_by_side_do_not_see_each_other(toy: Toy) -> None:
     expected = [backbone(batch).feature_map for batch in batches]
     for found, wanted in zip(in_order(backbone, batches), expected, strict=True):
         torch.testing.assert_close(found.feature_map, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(no_compiler()), reason=no_compiler())
+def test_compiled_in_threads() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 6))
+    backbone = module_backbone(module, SPEC, "1")
+    batches = [np.random.default_rng(seed).integers(0, 256, (32, 16, 16, 3), np.uint8) for seed in range(6)]
+    torch._dynamo.utils.counters.clear()
+    found = list(in_order(compiled(backbone, "float32"), batches))
+    for output, batch in zip(found, batches, strict=True):
+        wanted = backbone(batch)
+        torch.testing.assert_close(output.feature_map, wanted.feature_map)
+        torch.testing.assert_close(output.mean, wanted.mean)
+    stats = torch._dynamo.utils.counters
+    assert stats["stats"]["unique_graphs"] == 1, "compiled anew for another thread"
+    assert not stats["graph_break"]
