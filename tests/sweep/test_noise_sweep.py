@@ -84,7 +84,8 @@ def test_without_noise_the_figures_are_those_of_faceunc_eval(
 
 
 def test_noise_makes_a_difference(sweep: NoiseSweep) -> None:
-    clean, poor = ([one.figures for one in sweep.cells if one.share == share] for share in (0.0, 0.5))
+    """In what it can be seen in: on so few pairs figures of two heads may agree, and sigma of "softmax" knows nothing."""
+    clean, poor = ([(one.figures, one.sigma) for one in sweep.cells if one.share == share] for share in (0.0, 0.5))
     assert len(clean) == len(poor) == 2
     assert all(a != b for a, b in zip(clean, poor, strict=True))
 
