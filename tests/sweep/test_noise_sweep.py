@@ -84,7 +84,7 @@ def test_without_noise_the_figures_are_those_of_faceunc_eval(
 
 
 def test_noise_makes_a_difference(sweep: NoiseSweep) -> None:
-    """In what it can be seen in: on so few pairs figures of two heads may agree, and sigma of "softmax" knows nothing."""
+    """On so few pairs the figures of two heads may agree; then their sigma does not."""
     clean, poor = ([(one.figures, one.sigma) for one in sweep.cells if one.share == share] for share in (0.0, 0.5))
     assert len(clean) == len(poor) == 2
     assert all(a != b for a, b in zip(clean, poor, strict=True))
