@@ -63,8 +63,11 @@ class HookedModule(nn.Module):
 
 
 def _caller() -> int:
-    """Tells threads apart; always the same while torch.compile traces, for what it reads becomes part of the graph."""
-    return 0 if torch.compiler.is_compiling() else threading.get_ident()
+    """Tells threads apart; always the same in the trace of torch.compile, for what it reads becomes part of the graph.
+
+    (``torch.compiler.is_compiling()`` would be true in all threads while one of them compiles.)
+    """
+    return 0 if torch.compiler.is_dynamo_compiling() else threading.get_ident()
 
 
 def module_backbone(

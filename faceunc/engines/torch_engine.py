@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceunc.backbones.base import Backbone, BackboneOutput, TorchBackbone
+from faceunc.backbones.base import Backbone, BackboneOutput, TorchBackbone, check_chips
 from faceunc.engines.base import EngineOutput
 from faceunc.engines.papers import Papers, reason_of
 from faceunc.errors import InputError
@@ -63,6 +63,7 @@ class CompiledBackbone(TorchBackbone):
 
     def __call__(self, chips: NDArray[np.uint8]) -> BackboneOutput:
         """Embed chips: batches are filled to 1 or a full chunk, so that two programs serve all sizes."""
+        check_chips(chips, self.spec)
         if len(chips) in (0, 1, _CHUNK):
             return self._run(chips)
         filled = np.concatenate([chips, np.zeros((_CHUNK - len(chips), *chips.shape[1:]), np.uint8)])

@@ -231,6 +231,8 @@ def test_compiled(name: str, load: Load, faces: NDArray[np.uint8]) -> None:
     assert programs == {(32, 1)}
     list(in_order(lambda chips: embedder.embed_chips(chips, ids), [faces] * 4))
     assert engine.backbone._ready == programs  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="Got list instead"):
+        engine.backbone(list(faces[:3]))  # type: ignore[attr-defined]
     for chips in (faces[:0], faces[:1], faces[:3], faces, np.concatenate([faces, faces[:3]])):
         assert len(engine.embed(chips).mean) == len(chips)
         if len(chips):

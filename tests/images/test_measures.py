@@ -20,15 +20,12 @@ from faceunc.images.measures import (
     STANDARD_SIDE,
     STANDARD_TEMPLATE,
     Measures,
-    blockiness,
-    blur_effect,
-    flat_share,
     measure_chip,
     measure_face,
-    noise_level,
     pose,
 )
 from faceunc.images.read import read_image
+from faceunc.images.texture import blockiness, blur_effect, flat_share, noise_level
 
 FRONTAL = np.array([[30, 40], [70, 40], [50, 62], [35, 80], [65, 80]], np.float64)
 
@@ -170,7 +167,9 @@ def test_blur_is_that_of_scikit_image(shape: tuple[int, int], chip: NDArray[np.u
 
     grey = np.ascontiguousarray(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)[: shape[0], : shape[1]])
     stripes = np.tile(np.arange(shape[1], dtype=np.uint8) % 3 * 40, (shape[0], 1))  # nothing changes down a column
-    for pixels in (grey, grey // 60 * 60, stripes):
+    edge = np.repeat(np.where(np.arange(shape[1]) < shape[1] // 2, 0, 255).astype(np.uint8)[None], shape[0], axis=0)
+    black_or_white = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), shape)
+    for pixels in (grey, grey // 60 * 60, stripes, edge, black_or_white):  # the last two reach the 16 bits' largest
         assert blur_effect(pixels) == pytest.approx(measure.blur_effect(pixels), abs=1e-9)
 
 

@@ -77,7 +77,7 @@ def test_bad_arguments() -> None:
     who = np.arange(4)
     for arguments, text in (
         ((both, both, np.arange(3), who), "person1 must be"),
-        ((both, both, who, who.astype(float)), "whole numbers"),
+        ((both, both, who, who.astype(float)), "person2 must be .* whole numbers"),
         ((both, both, who, who, np.array([0, 1, 5], np.float32)), "equally far apart"),
         ((both, both, who, who, np.array([0], np.float32)), "equally far apart"),
         ((both, None, who, who), "together, or neither"),
