@@ -86,7 +86,7 @@ def measure_face(
     kept = min(1.0, scale)
     yaw, pitch, roll = pose(points)
     return replace(
-        _measured(chip),
+        _measured(_grey(chip)),
         face_size=float(face_size),
         noise=noise_level(region) * kept,
         blockiness=1.0 + (blockiness(region) - 1.0) * kept,
@@ -103,11 +103,12 @@ def measure_chip(chip: NDArray[np.uint8]) -> Measures:
     Chips of other sides are resized to the standard one; a chip of another template than dlib's is measured as it is,
     a little more or less of the face than the reference has.
     """
-    grey = _grey(chip)
+    grey = standard = _grey(chip)
     if chip.shape[0] != STANDARD_SIDE:
         how = cv2.INTER_AREA if chip.shape[0] > STANDARD_SIDE else cv2.INTER_LINEAR
-        chip = np.asarray(cv2.resize(chip, (STANDARD_SIDE, STANDARD_SIDE), interpolation=how), np.uint8)
-    return replace(_measured(chip), noise=noise_level(grey), blockiness=blockiness(grey))
+        resized = cv2.resize(chip, (STANDARD_SIDE, STANDARD_SIDE), interpolation=how)
+        standard = _grey(np.asarray(resized, np.uint8))
+    return replace(_measured(standard), noise=noise_level(grey), blockiness=blockiness(grey))
 
 
 def pose(landmarks: ArrayLike) -> tuple[float, float, float]:
@@ -124,9 +125,9 @@ def pose(landmarks: ArrayLike) -> tuple[float, float, float]:
     return float(yaw), float(off @ down / length), float(np.degrees(np.arctan2(dy, dx)))
 
 
-def _measured(chip: NDArray[np.uint8]) -> Measures:
-    """Everything that is measured on the standard chip."""
-    face = np.ascontiguousarray(_grey(chip)[_FACE])
+def _measured(grey: NDArray[np.uint8]) -> Measures:
+    """Everything that is measured on the standard chip, here its grey pixels (150, 150)."""
+    face = np.ascontiguousarray(grey[_FACE])
     counts = cv2.calcHist([face], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     low, high = _quantiles(counts, (0.05, 0.95))
     mean = float(counts @ _LEVELS) / face.size
