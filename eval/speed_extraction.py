@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from speed_extraction_detectors import TABLES, spread, store
 from speed_extraction_detectors import detector_table as detector_table
-from speed_extraction_memory import memory_growth
 from speed_extraction_peers import BATCH, Pipeline, face_recognition_pipeline, plain_detections, plain_pipeline
 
 import faceunc
@@ -145,7 +144,7 @@ def clock(work: Callable[[], object]) -> float:
 
 
 def measure(data: Path, images: int = 512) -> dict[str, Any]:
-    """All figures of LFW's folder, JSON-ready: images a second by pipeline, ratios, agreement, chips, memory."""
+    """All figures of LFW's folder, JSON-ready: images a second by pipeline, ratios, agreement, chips."""
     paths = spread(identity_folder(data).paths, images)
     photos = [read_image(path) for path in paths]
     rates = pipeline_rates(paths)
@@ -157,7 +156,6 @@ def measure(data: Path, images: int = 512) -> dict[str, Any]:
     }
     plain = plain_detections(photos, 40)
     agreement = {kind: compare_detections(plain, FaceDetector(kind=kind)(photos)).figures() for kind in DETECTORS}
-    memory = memory_growth(paths, 4 * images, aligned=False)
     return {
         "images": len(paths),
         "threads": torch.get_num_threads(),
@@ -165,7 +163,6 @@ def measure(data: Path, images: int = 512) -> dict[str, Any]:
         "ratios": ratios,
         "agreement with plain MTCNN, min face 40": agreement,
         "chips": chip_figures(photos),
-        "memory, MB": memory,
     }
 
 

@@ -120,9 +120,8 @@ def _extraction(figures: Figures) -> Iterator[str]:
     yield grid("JPEG files to a stored result", rows)
     for name in [name for name in figures if name.startswith("agreement")]:
         yield grid(name[0].upper() + name[1:], figures.pop(name), "detector")
-    for name, title in (("chips", "Aligned chips"), ("memory, MB", "Memory, MB, with detection")):
-        if name in figures:
-            yield grid(title, {"": figures.pop(name)})
+    if "chips" in figures:
+        yield grid("Aligned chips", {"": figures.pop("chips")})
 
 
 def _detectors(figures: Figures) -> Iterator[str]:

@@ -165,7 +165,12 @@ def _distinct(texts: Iterable[str]) -> Iterable[str]:
 
 
 def check_compatible(first: Embeddings, second: Embeddings, keys: Sequence[str] = VARIANCE_KEYS) -> None:
-    """Raise IncompatibleError unless both sides agree in these keys of ``meta`` and in their shapes."""
+    """Raise IncompatibleError unless both are embeddings that agree in these keys of ``meta`` and in shape."""
+    for side in (first, second):
+        if not isinstance(side, Embeddings):
+            raise IncompatibleError(
+                f"expected Embeddings, such as Embeddings(mean, log_var, ids). Got {type(side).__name__} instead."
+            )
     for key in keys:
         a, b = first.meta.get(key, ""), second.meta.get(key, "")
         if a != b:
@@ -207,7 +212,8 @@ def load_embeddings(path: Path) -> Embeddings:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise InputError(f"{path}: expected an embeddings file (.safetensors), no such file")
+        got = "a folder; its embeddings.safetensors?" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: expected an embeddings file (.safetensors), {got}")
     try:
         # torch's view of the file is a memory map; its numpy twin would copy
         with safe_open(path, "pt") as file:

@@ -140,13 +140,19 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
                 check_compatible(embeddings, reference, _SETTINGS)
             except IncompatibleError as error:
                 raise IncompatibleError(
-                    f"{out} holds a result of other settings, and is continued in its own only: {error}; give the same "
+                    f"{out} holds a result of other settings, and is continued in its own only: "
+                    f"{_what_differs(error)}; give the same "
                     "--head, --precision, --detector and the like, or choose another OUT"
                 ) from None
             part = _unseen(_read_facts(facts, embeddings), seen)
             seen.update(part.embeddings.ids)
             parts.append(part)
     return parts
+
+
+def _what_differs(error: IncompatibleError) -> str:
+    """Without "embeddings that cannot be compared": some of them can, and yet are not put into one result."""
+    return str(error).partition(": ")[2]
 
 
 def _unseen(part: Batch, seen: set[str]) -> Batch:

@@ -241,8 +241,8 @@ def test_foreign_bytes(content: bytes, tmp_path: Path) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(InputError, match="no such file"):
+    for path, got in ((tmp_path / "none.safetensors", "no such file"), (tmp_path, "a folder; its embeddings.safe")):
+        with pytest.raises(InputError, match=got):
             Embeddings.load(path)
 
 

@@ -76,7 +76,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--select", choices=("largest", "central"), default="largest", help="which face of several (default: largest)"
     )
-    group.add_argument("--aligned", action="store_true", help="the photographs are aligned square chips: no detection")
+    group.add_argument(
+        "--aligned",
+        action="store_true",
+        help="the photographs are aligned square chips: no detection (a square photograph is taken for one, too)",
+    )
     group.add_argument(
         "--min-face-size",
         type=whole(12),

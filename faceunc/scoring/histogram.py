@@ -49,8 +49,10 @@ class ScoreHistogram:
         """(TAR, FMR reached, threshold) at the lowest edge whose FMR is at most ``target``.
 
         Raises:
-            ValueError: not even the highest edge has so low an FMR, or there are no scores of one kind.
+            ValueError: no rate in [0, 1], not even the highest edge has so low an FMR, or no scores of one kind.
         """
+        if not 0.0 <= target <= 1.0:
+            raise ValueError(f"target must be a rate in [0, 1]. Got {target:g} instead.")
         if not self.impostor.sum() or not self.genuine.sum():
             raise ValueError("both genuine and impostor scores must have been counted.")
         good = np.flatnonzero(self.fmr <= target)

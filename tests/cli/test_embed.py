@@ -69,6 +69,15 @@ def test_nothing_is_embedded_twice(tmp_path: Path, tiny_head: Path, bush: list[P
     assert len(rows(tmp_path / "out" / "photos.csv")) == 6
 
 
+def test_rows_without_measures_are_named(
+    tmp_path: Path, tiny_head: Path, bush: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert embed(bush[:2], tmp_path / "out", tiny_head, "--no-measures") == 0
+    assert "without measured flaws" not in capsys.readouterr().out
+    assert embed(bush[:3], tmp_path / "out", tiny_head) == 0
+    assert "2 rows of an earlier run are without measured flaws" in capsys.readouterr().out
+
+
 def test_retry_failed(tmp_path: Path, tiny_head: Path, bush: list[Path], count_reads: list[str]) -> None:
     mended, out = tmp_path / "mended.jpg", tmp_path / "out"
     mended.write_bytes(bush[0].read_bytes()[:4000])

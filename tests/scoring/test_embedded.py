@@ -49,6 +49,14 @@ def test_the_matrix_holds_the_pairs(
 
 
 @every
+def test_arrays_are_no_embeddings(score: str) -> None:
+    for compare in (score_pairs, score_matrix):
+        for sides in ((make(2), make(2).mean), (make(2).mean, make(2))):
+            with pytest.raises(IncompatibleError, match=r"expected Embeddings, such as .* Got ndarray instead"):
+                compare(*sides, score)  # type: ignore[arg-type]
+
+
+@every
 @pytest.mark.parametrize("key", list(META))
 def test_what_must_agree(score: str, key: str) -> None:
     a, b = make(2), replace(make(2), meta={**META, key: "other"})

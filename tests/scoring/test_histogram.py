@@ -85,6 +85,9 @@ def test_bad_arguments() -> None:
     ):
         with pytest.raises(ValueError, match=text):
             mls_histogram(*arguments)
+    for target in (-0.1, 2.0, float("nan")):
+        with pytest.raises(ValueError, match=r"target must be a rate in \[0, 1\]"):
+            mls_histogram(both, both, who, who).tar_at_far(target)
     with pytest.raises(ValueError, match="highest edge is 1"):
         mls_histogram(both, both, who, who, np.array([-1e9, -1e8], np.float32)).tar_at_far(0.5)
     with pytest.raises(ValueError, match="both genuine and impostor"):
