@@ -175,10 +175,10 @@ def check_compatible(first: Embeddings, second: Embeddings, keys: Sequence[str] 
         a, b = first.meta.get(key, ""), second.meta.get(key, "")
         if a != b:
             raise IncompatibleError(
-                f"embeddings that cannot be compared: {key} is {a!r} on one side, {b!r} on the other"
+                f"embeddings do not belong together: {key} is {a!r} on one side, {b!r} on the other"
             )
     if first.dim != second.dim:
-        raise IncompatibleError(f"embeddings that cannot be compared: {first.dim} and {second.dim} dimensions")
+        raise IncompatibleError(f"embeddings do not belong together: {first.dim} and {second.dim} dimensions")
 
 
 def _pack_ids(ids: Sequence[str]) -> dict[str, NDArray[Any]]:

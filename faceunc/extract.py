@@ -140,19 +140,13 @@ def _load_parts(out: Path, embedder: Embedder) -> list[Batch]:
                 check_compatible(embeddings, reference, _SETTINGS)
             except IncompatibleError as error:
                 raise IncompatibleError(
-                    f"{out} holds a result of other settings, and is continued in its own only: "
-                    f"{_what_differs(error)}; give the same "
+                    f"{out} holds a result of other settings, and is continued in its own only: {error}; give the same "
                     "--head, --precision, --detector and the like, or choose another OUT"
                 ) from None
             part = _unseen(_read_facts(facts, embeddings), seen)
             seen.update(part.embeddings.ids)
             parts.append(part)
     return parts
-
-
-def _what_differs(error: IncompatibleError) -> str:
-    """Without "embeddings that cannot be compared": some of them can, and yet are not put into one result."""
-    return str(error).partition(": ")[2]
 
 
 def _unseen(part: Batch, seen: set[str]) -> Batch:
@@ -193,7 +187,7 @@ def _finish(out: Path, whole: Batch, new: int) -> Extraction:
         "embedded": len(whole.embeddings),
         "failed": dict(Counter(failure.kind for failure in whole.failures)),
         "several faces": sum(quality.faces > 1 for quality in whole.quality),
-        "flaws measured": sum(not math.isnan(quality.measures.brightness) for quality in whole.quality),
+        "photographs measured": sum(quality.measures.taken for quality in whole.quality),
     }
     report = {**counts, "embedder": dict(whole.embeddings.meta), "provenance": provenance()}
     atomic_write(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())

@@ -96,7 +96,7 @@ def test_results_of_an_earlier_version_have_no_measurements(
     (tmp_path / "embeddings.json").write_text(json.dumps(facts))
     found = extract(embedder, bush[:3], tmp_path, show=False)
     assert [np.isnan(quality.measures.blur) for quality in found.quality] == [True, True, False]
-    assert json.loads((tmp_path / "report.json").read_text())["flaws measured"] == 1
+    assert json.loads((tmp_path / "report.json").read_text())["photographs measured"] == 1
 
 
 def test_a_batch_holds_the_chips_that_were_embedded(

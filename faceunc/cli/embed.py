@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from pathlib import Path
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     counts = f"{len(result.embeddings)} embedded, {len(result.failures)} failed"
     print(f"{counts} ({result.new} new in this run, {seconds:.1f} s) -> {args.out}")
-    blank = sum(math.isnan(quality.measures.brightness) for quality in result.quality)
+    blank = sum(not quality.measures.taken for quality in result.quality)
     if blank and not args.no_measures:
         print(f"  {blank} rows of an earlier run are without measured flaws; embed them into another OUT to have them")
     for failure in result.failures[:5]:

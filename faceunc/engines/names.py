@@ -29,6 +29,10 @@ class EngineKind:
         missing = [name for name in self.modules if importlib.util.find_spec(name) is None]
         return f"needs {', '.join(missing)}: pip install 'faceunc[{self.extra}]'" if missing else ""
 
+    def not_imported(self, error: ImportError) -> str:
+        """Why the import of its runtime failed, in one line: nothing is there, or what is there is broken."""
+        return self.not_installed or f"cannot import {self.modules[-1]} ({str(error).partition(chr(10))[0]})"
+
 
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _OPENVINO = ("onnx", "onnxscript", "openvino")

@@ -26,8 +26,7 @@ def open_onnxruntime(name: str, path: Path, threads: int) -> OnnxEngine:
     try:
         import onnxruntime
     except ImportError as error:
-        reason = ENGINES[name].not_installed or f"cannot import onnxruntime ({reason_of(error)})"
-        raise InputError(f"engine {name} {reason}") from None
+        raise InputError(f"engine {name} {ENGINES[name].not_imported(error)}") from None
     papers, data = read_exported(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

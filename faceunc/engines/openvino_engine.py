@@ -40,8 +40,7 @@ def open_openvino(name: str, path: Path, threads: int, hint: str = "THROUGHPUT")
     try:
         import openvino
     except ImportError as error:
-        reason = ENGINES[name].not_installed or f"cannot import openvino ({reason_of(error)})"
-        raise InputError(f"engine {name} {reason}") from None
+        raise InputError(f"engine {name} {ENGINES[name].not_imported(error)}") from None
     papers, data = read_exported(path)
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint}
     precision = ENGINES[name].precision

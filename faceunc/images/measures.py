@@ -7,6 +7,7 @@ standard chip is the very chip that is embedded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -69,6 +70,11 @@ class Measures:
     yaw: float = _NAN
     pitch: float = _NAN
     roll: float = _NAN
+
+    @property
+    def taken(self) -> bool:
+        """Whether the face was measured: not where that was left out, or in results of earlier versions."""
+        return not math.isnan(self.brightness)
 
 
 def measure_face(
